@@ -1,0 +1,1 @@
+"""Predict, inspect and compare the frame map (p2m) of Xen PV guests."""

@@ -1,0 +1,1 @@
+"""Memory setup: Machine + Rules + how much memory becomes a Guest."""

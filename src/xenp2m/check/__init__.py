@@ -1,0 +1,1 @@
+"""Judgements: BAR verdicts, findings, differences."""

@@ -1,0 +1,1 @@
+"""Printers and painters; they judge nothing."""

@@ -1,0 +1,55 @@
+"""Machine: everything that firmware and hypervisor say, and nothing that a kernel decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from xenp2m.machine.e820 import E820Entry
+from xenp2m.machine.pci import Bar, Window
+
+
+class MapSource(Enum):
+    """Whose E820 a machine carries."""
+
+    XEN = "xen"
+    """Xen's own map, from its console: what firmware gave, without the ranges that dom0 may not map."""
+    DOM0 = "dom0"
+    """The map as XENMEM_machine_memory_map hands it to dom0."""
+    DOM0_FINAL = "dom0-final"
+    """The map that a dom0 kernel printed after its own memory setup."""
+    FIRMWARE = "firmware"
+    """The firmware's map as a bare-metal kernel printed it."""
+    IOMEM = "iomem"
+    """Rebuilt from the top level of /proc/iomem."""
+    GUEST = "guest"
+    """The map that a domU is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine as firmware and hypervisor describe it.
+
+    ``e820`` is in the order of its source and not sanitised; ``e820_source`` says whose map it is.
+    ``nr_pages`` is the number of frames that dom0 (or the guest) starts with and ``max_reservation`` the
+    number that it may grow to, both in frames and None where the input does not say.
+    ``io_apics`` and ``local_apic`` are byte addresses, ``msi_window`` and ``amd_ht`` are not here: they
+    follow from the architecture.
+    """
+
+    e820: tuple[E820Entry, ...] = ()
+    e820_source: MapSource = MapSource.FIRMWARE
+    bars: tuple[Bar, ...] = ()
+    windows: tuple[Window, ...] = ()
+    nr_pages: int | None = None
+    max_reservation: int | None = None
+    dom0_mem: str | None = None
+    xen_version: str | None = None
+    kernel_release: str | None = None
+    bits: int | None = None
+    cpu_vendor: str | None = None
+    cpu_family: int | None = None
+    physical_bits: int | None = None
+    io_apics: tuple[int, ...] = ()
+    local_apic: int | None = None
+    name: str = ""

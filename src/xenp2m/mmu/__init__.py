@@ -1,0 +1,1 @@
+"""Page table entries: layout, conversion, faults, and how drivers map a BAR."""

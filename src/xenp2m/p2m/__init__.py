@@ -1,0 +1,1 @@
+"""The p2m in its two shapes, and the M2P."""
