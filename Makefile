@@ -1,14 +1,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: test lint
+DEMO_MACHINE := docs/examples/dell-xps-15-9500.json
+DEMO := $(BIN)/xenp2m predict $(DEMO_MACHINE) --kernel 3.15 --kernel series --dom0-mem 4G
 
-$(VENV)/.ready: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group test --group lint --group docs
-	touch $@
+.PHONY: demo test lint format bench docs clean
+
+# Exit status 1 means that BARs were found which do not map: that is what the demo shows.
+demo: $(VENV)/.installed
+	$(DEMO) || test $$? -eq 1
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
@@ -17,3 +19,27 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
+
+format: $(VENV)/.ready
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
+
+bench: $(VENV)/.ready
+	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit; done
+
+docs: $(VENV)/.ready
+	$(BIN)/mkdocs build --strict --quiet
+
+clean:
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xenp2m needs Python 3.11 or later (PYTHON=...)")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade "pip>=25.1"
+	$(PIP) install --editable .
+	touch $@
+
+$(VENV)/.ready: $(VENV)/.installed
+	$(PIP) install --group test --group lint --group docs
+	touch $@

@@ -18,8 +18,8 @@ MIB = 1 << 20
 GIB = 1 << 30
 TIB = 1 << 40
 
-_SUFFIXES: dict[str, int] = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "P": 50}
-_SIZE = re.compile(r"(0x[0-9a-fA-F]+|\d+(?:\.\d+)?)\s*([KMGTP]?)(?:iB|B)?", re.IGNORECASE)
+_SUFFIXES: dict[str, int] = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "P": 50, "E": 60}
+_SIZE = re.compile(r"(0x[0-9a-fA-F]+|\d+(?:\.\d+)?)\s*([KMGTPE]?)(?:iB|B)?", re.IGNORECASE)
 _NAMES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 

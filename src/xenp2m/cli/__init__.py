@@ -1,1 +1,111 @@
 """The command line, one module a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+
+import click
+
+from xenp2m.errors import Xenp2mError
+
+CANNOT_TELL = 2
+"""Exit status when the input or the question cannot be used."""
+
+COMMANDS = {
+    "predict": "What a kernel makes of a machine: its frame map, its log lines, which BARs map.",
+    "explain": "The steps by which one frame or BAR gets its answer.",
+    "series": "The nine patches of 2014, one by one, on a machine.",
+    "translate": "PFN and MFN, addresses and page table entries, into each other.",
+    "tree": "The p2m of a machine drawn as the tree that it is.",
+    "machine": "Read captures and print the machine as one JSON object.",
+    "kernels": "The kernels and patches that can be asked for.",
+    "completion": "Print the completion script of a shell.",
+}
+"""Every command and what it answers; the module of the same name is imported when it runs."""
+
+
+class _LazyGroup(click.Group):
+    """Loads a command's module when it runs, so that ``--help`` imports nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"xenp2m.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 all well, 1 something was found (a BAR that does not map), 2 bad input or usage.",
+)
+@click.version_option(package_name="xenp2m", message="xenp2m %(version)s")
+def app() -> None:
+    """What Linux PV kernels on Xen make of a machine's memory map.
+
+    Give it what you would paste into a mail: a boot log, Xen's console, /proc/iomem, lspci -vv.
+
+    \b
+      xenp2m predict dmesg.txt --kernel 3.15 --kernel series
+      dmesg | xenp2m predict - --dom0-mem 4G
+      xenp2m explain dmesg.txt 0000:3b:00.0 --kernel 3.15
+    """
+
+
+def run(args: list[str]) -> int:
+    """Run the program with ``args`` and return its exit status; every error is one line on stderr."""
+    try:
+        status = app.main(args=args, prog_name="xenp2m", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "xenp2m"
+        return _fail(f"{error.format_message()} (see {command} --help)")
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except Xenp2mError as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        # The reader went away; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{name}{error.strerror or error}")
+    except MemoryError:
+        return _fail("out of memory")
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str) -> int:
+    click.echo(f"xenp2m: {' '.join(message.split())}", err=True)
+    return CANNOT_TELL
+
+
+def main() -> None:
+    """Entry point of the ``xenp2m`` script."""
+    sys.exit(run(sys.argv[1:]))

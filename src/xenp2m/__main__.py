@@ -1,0 +1,5 @@
+"""``python -m xenp2m``."""
+
+from xenp2m.cli import main
+
+main()
