@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-DEMO_MACHINE := docs/examples/dell-xps-15-9500.json
+DEMO_MACHINE := docs/examples/dell-precision-t7610.json
 DEMO := $(BIN)/xenp2m predict $(DEMO_MACHINE) --kernel 3.15 --kernel series --dom0-mem 4G
 
 .PHONY: demo test lint format bench docs clean

@@ -70,6 +70,19 @@ class LastPfn(Enum):
     """The end of the highest leaf ever allocated for."""
 
 
+class SoftwareBits(Enum):
+    """What the bits of a PTE that hardware ignores mean (asm/pgtable_types.h)."""
+
+    NUMA_IS_PROTNONE = auto()
+    """Bit 9 is SPECIAL and SPLITTING; NUMA hints use the bit of PROTNONE (up to 3.15)."""
+    NUMA_IS_SPECIAL = auto()
+    """Bit 9 is SPECIAL and NUMA, bit 10 SPLITTING in large entries (3.16 to 3.18)."""
+    PLAIN = auto()
+    """Bit 9 is SPECIAL, bit 10 free, bit 11 SOFT_DIRTY."""
+    UFFD = auto()
+    """As PLAIN, and bit 10 is UFFD_WP, bit 58 DEVMAP, bits 59 to 62 the protection key."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """The choices of one kernel.
@@ -83,17 +96,25 @@ class Rules:
     generation: str
 
     # Memory setup (arch/x86/xen/setup.c)
+    has_32bit: bool = True
+    """32-bit kernels can be PV guests (up to 5.9)."""
+    host_map_entries: int = 128
+    """Entries of the buffer for the host map; a larger map stops the boot."""
     holes: HoleFrames = HoleFrames.RELEASE
     unusable_is_ram: bool = False
     """In dom0, type 5 of the host map is treated as RAM."""
     sanitise_to_entry_count: bool = True
     """The sanitised host map may not have more entries than before, so overlaps drop its top."""
+    persistent_kept_apart: bool = False
+    """Sanitising does not merge touching entries of types 12 and 0xefffffff."""
     domain_limit: bool = True
     """A domain has at most CONFIG_XEN_MAX_DOMAIN_MEMORY (500 GiB, 64 GiB on 32-bit)."""
     reservation_is_int: bool = True
     """XENMEM_maximum_reservation is kept in an ``int``: 2^31 and more count as no maximum."""
     identity_before_split: bool = True
     """Holes are made 1:1 while the map is still the host's, and the map is split afterwards."""
+    extra_in_frames: bool = False
+    """Extra memory is counted in whole frames inside each range, not in bytes."""
     room_for_moved: bool = False
     """Room for the frames that move is added to the domain's maximum."""
     raise_end_to_last: bool = True
@@ -107,6 +128,10 @@ class Rules:
     empty_map_is_fatal: bool = False
     log_always: bool = True
     """The Released and Set lines are printed even when they say 0."""
+    log_old_ranges: bool = False
+    """E820 lines are "start - end (type)", not "[mem start-end] type"."""
+    log_e820_prefix: bool = True
+    """E820 headers start with "e820: "."""
     log_identity_ranges: bool = True
     """Each identity call prints a debug line "1-1 mapping on a->b"."""
     warn_bad_mfn_once: bool = False
@@ -144,11 +169,16 @@ class Rules:
     spurious_only_protection: bool = False
     """Only protection faults may be spurious, so M2P holes do not oops (patch 7)."""
     pte_frame_end: int = 46
-    """First bit above the frame in a 64-bit PTE."""
+    """First bit above the frame in a PTE of a 64-bit kernel."""
+    pae_frame_end: int = 44
+    """First bit above the frame in a PTE of a 32-bit PAE kernel."""
+    software_bits: SoftwareBits = SoftwareBits.NUMA_IS_PROTNONE
+    nonlinear_file: bool = True
+    """A non-present entry with bit 6 is _PAGE_FILE, a page of a nonlinear file mapping."""
     keeps_cache_bits: bool = False
     """PWT and PCD survive in PTEs made from a pfn."""
     inverts_non_present: bool = False
-    """Non-present entries hold inverted frames (L1TF)."""
+    """Non-present entries hold inverted frames, and swap entries inverted offsets (L1TF)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +193,7 @@ class Patch:
     changes: tuple[tuple[str, Any], ...]
 
 
-_A0 = Rules(name="3.2", since=(3, 2), generation="A0")
+_A0 = Rules(name="3.2", since=(3, 2), generation="A0", log_old_ranges=True, log_e820_prefix=False)
 _A = replace(
     _A0,
     name="3.5",
@@ -172,6 +202,8 @@ _A = replace(
     holes=HoleFrames.REPOPULATE,
     unusable_is_ram=True,
     log_always=False,
+    log_old_ranges=False,
+    log_e820_prefix=True,
 )
 _B316 = replace(
     _A,
@@ -184,6 +216,7 @@ _B316 = replace(
     high_identity=True,
     warn_bad_mfn_once=True,
     foreign_remap_iomap=False,
+    software_bits=SoftwareBits.NUMA_IS_SPECIAL,
 )
 _B317 = replace(_B316, name="3.17", since=(3, 17), log_identity_ranges=False)
 _B318 = replace(
@@ -210,34 +243,48 @@ _B319 = replace(
     raise_end_to_last=False,
     structure=Structure.LIST,
     keeps_cache_bits=True,  # PAT support for PV guests; the release is from documentation
+    software_bits=SoftwareBits.PLAIN,
 )
 _C64 = replace(
     _B319,
     name="4.3",
     since=(4, 3),  # from documentation; the first text read is 4.12 or later
     generation="C64",
+    host_map_entries=320,  # 128 + 3 * MAX_NUMNODES, read in 4.12
     sanitise_to_entry_count=False,
+    persistent_kept_apart=True,
     domain_limit=False,
     reservation_is_int=False,
     identity_before_split=False,
+    extra_in_frames=True,
     room_for_moved=True,
     discarded_ram=DiscardedRam.DROPPED,
     conflicts=Conflicts.FATAL,
     m2p_override=False,
     list_generation=True,
     list_last_pfn=LastPfn.EXACT,
+    nonlinear_file=False,  # gone between 3.18 and 4.4
 )
 _C414 = replace(_C64, name="4.14", since=(4, 14), pte_frame_end=52)  # between 4.4 and 6.4; not traced further
 _C416 = replace(_C414, name="4.16", since=(4, 16), generation="C416", discarded_ram=DiscardedRam.UNUSABLE)
-_C419 = replace(_C416, name="4.19", since=(4, 19), inverts_non_present=True)
+_C419 = replace(
+    _C416,
+    name="4.19",
+    since=(4, 19),
+    log_e820_prefix=False,  # 4.12 logs have the prefix and 4.19 logs do not
+    inverts_non_present=True,
+    pae_frame_end=52,  # came with the inversion, which needs the room (3.18.140 has it too)
+)
 _C421 = replace(_C419, name="4.21", since=(4, 21), generation="C64", discarded_ram=DiscardedRam.DROPPED)
+_C510 = replace(_C421, name="5.10", since=(5, 10), has_32bit=False)  # from documentation
 _C61 = replace(
-    _C421,
+    _C510,
     name="6.1",
     since=(6, 1),
     list_last_pfn=LastPfn.ROUNDED,
     list_store_past_end_is_bug=False,
     foreign_undo_failed_map=True,
+    software_bits=SoftwareBits.UFFD,  # between 4.4 and 6.4; not traced further
 )
 _C65 = replace(_C61, name="6.5", since=(6, 5), ibft_reserved=True)
 _C612 = replace(_C65, name="6.12", since=(6, 12), generation="C612", conflicts=Conflicts.MOVE_NVS)
@@ -254,6 +301,7 @@ KERNELS: tuple[Rules, ...] = (
     _C416,
     _C419,
     _C421,
+    _C510,
     _C61,
     _C65,
     _C612,

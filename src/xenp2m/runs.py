@@ -176,7 +176,9 @@ class RunMap:
         """
         if not len(self):
             beyond = self.beyond is Kind.IDENTITY
-            return np.full(pfns.shape, self.beyond, np.uint8), pfns.copy() if beyond else np.full_like(pfns, NO_MFN)
+            return np.full(pfns.shape, self.beyond, np.uint8), pfns.copy() if beyond else np.full_like(
+                pfns, NO_MFN
+            )
         index = np.searchsorted(self.starts, pfns, side="right") - 1
         kinds = self.kinds[index]
         bases = self.mfns[index]

@@ -6,6 +6,7 @@ the user property ``cases`` to the number of cases that it replayed.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -50,18 +51,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     return None
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_named_folder_is_empty(request: pytest.FixtureRequest) -> None:
-    """Fail the session when a folder was named and no case was found in it."""
-    kinds = {kind for item in request.session.items if (kind := _kind(item.nodeid))}
-    empty = [
-        f"{source.variable}={source.folder}"
-        for kind, source in SOURCES.items()
-        if kind in kinds
-        and source.named
-        and not any(
-            _kind(item.nodeid) == kind and "NOTSET" not in item.nodeid for item in request.session.items
-        )
-    ]
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse to run when a folder was named and none of the selected kinds has a case in it."""
+    cases: Counter[str] = Counter()
+    for item in items:
+        source = SOURCES.get(_kind(item.nodeid) or "")
+        if source is not None and source.named:
+            cases[source.variable] += "NOTSET" not in item.nodeid
+    empty = [f"{variable}={os.environ[variable]}" for variable, count in cases.items() if not count]
     if empty:
-        pytest.fail(f"no recorded case found in {', '.join(empty)}")
+        raise pytest.UsageError(f"no recorded case found in {', '.join(empty)}")

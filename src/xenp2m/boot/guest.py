@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -19,12 +19,13 @@ class GuestConfig:
     Sizes and addresses are in bytes, ``nr_pages`` and ``max_reservation`` in frames.
     ``e820`` is the map that the hypercall returns, unsanitised; None when it answers -ENOSYS.
     ``max_reservation`` is what XENMEM_maximum_reservation returns (0xffffffff is Xen's "no maximum").
-    ``kernel`` is a ``(start, end)`` range; ``page_tables`` and ``ramdisk`` are ``(start, size)``; a
-    range that is not known is None and is not checked.  ``p2m_frames`` is the ``(first, count)`` of the
-    builder's list.
+    ``kernel`` and ``start_info`` are ``(start, end)`` ranges; ``page_tables`` and ``ramdisk`` are
+    ``(start, size)``; a range that is not known is None and is not checked.  ``p2m_frames`` is the
+    ``(first, count)`` of the builder's list.  ``ibft`` is CONFIG_ISCSI_IBFT_FIND.
     ``maxmem`` is the lowmem size of a 32-bit kernel.  ``populate_limit`` and ``release_limit`` are the
     frames that Xen grants or takes before it refuses (None: no limit).
-    ``hotplug_limit_gib`` is CONFIG_XEN_MEMORY_HOTPLUG_LIMIT.  ``mem_limit`` is the kernel's ``mem=``.
+    ``limit_512gb`` is the kernel's ``xen_512gb_limit``.  ``hotplug_limit_gib`` is
+    CONFIG_XEN_MEMORY_HOTPLUG_LIMIT (0: not configured).  ``mem_limit`` is the kernel's ``mem=`` in bytes.
     """
 
     nr_pages: int
@@ -33,6 +34,7 @@ class GuestConfig:
     is_dom0: bool = True
     max_reservation: int = 0xFFFF_FFFF
     kernel: tuple[int, int] | None = None
+    start_info: tuple[int, int] | None = None
     page_tables: tuple[int, int] | None = None
     ramdisk: tuple[int, int] | None = None
     p2m_frames: tuple[int, int] | None = None
@@ -53,7 +55,7 @@ class Origin(Enum):
     FRESH = "fresh"
     """Populated during setup: ``base`` counts the fresh frames from 0."""
     HOST = "host"
-    """A given machine frame: ``base`` is that frame (moved ACPI NVS)."""
+    """A given machine frame: ``base`` is that frame (moved ACPI NVS; a 1:1 frame that a remap took along)."""
 
 
 class Placement(NamedTuple):
@@ -79,7 +81,7 @@ class OpKind(Enum):
     EXTRA = "extra"
     """Balloon space: entries become missing (the inner set)."""
     NVS = "nvs"
-    """Machine frames of a moved ACPI NVS range entered at their new pfns."""
+    """Given machine frames entered at other pfns: ``Origin.HOST``."""
 
 
 class P2mOp(NamedTuple):
@@ -105,7 +107,10 @@ class BootLog:
     """What memory setup logs: the numbers by name, and the lines.
 
     A number is None when its line is not printed.  ``identity_ranges`` are the debug lines
-    "1-1 mapping on a->b", in frames.
+    "1-1 mapping on a->b", in frames.  ``p2m_area`` is the size in bytes of the list's virtual area.
+    ``lines`` are whole, without time stamps and in order; the error lines of entries that do not fit into the
+    kernel's map are not among them (``Guest.ignored_entries`` counts these), and an address that nothing can
+    predict is printed as the kernel hides it: ``(____ptrval____)``.
     """
 
     lines: tuple[str, ...] = ()
@@ -118,18 +123,27 @@ class BootLog:
     last_pfn: int | None = None
     unable_to_find: int = 0
     remapped_nonram: int | None = None
+    p2m_area: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
     """A guest after memory setup.
 
-    ``e820`` is the kernel's own final map and ``extra`` its balloon regions, both in bytes.  ``p2m`` covers
-    ``[0, MAX_P2M_PFN)`` for a tree and the list's area otherwise; its RAM runs name no machine frames,
-    because only the hypervisor knows them; ``placements`` say where each RAM frame comes from.
-    ``ops`` are the changes to the p2m in order.  ``max_p2m_pfn`` is the kernel's xen_max_p2m_pfn,
-    ``ballooned`` the frames that the balloon driver counts as released.
-    ``stopped`` says why the kernel does not boot; then everything else is as far as it got.
+    ``e820`` is the kernel's own final map (cut by ``mem=``, if given) and ``extra`` its balloon regions, both
+    in bytes; where the map could not be sanitised, an entry's end may lie below its start.
+    ``p2m`` covers ``[0, MAX_P2M_PFN)`` for a tree and the list's area otherwise.  Its RAM runs name no
+    machine frames, because only the hypervisor knows them, except frames of ``Origin.HOST``; ``placements``
+    say where each RAM frame comes from.  ``ops`` are the changes to the p2m in order, and ``identity_calls``
+    the ranges (in frames, as passed) of the identity calls that were accepted, sorted, touching ones joined.
+    ``max_p2m_pfn`` is the kernel's xen_max_p2m_pfn; for a list, which then covers its whole area,
+    ``last_p2m_pfn`` is the value before.  ``ballooned`` are the frames that the balloon driver counts as
+    released.
+    ``warnings`` are stack-trace warnings (WARN); a text is given once for a range of frames that all cause
+    it, and ``warning_count`` is how many the kernel prints.
+    ``initrd_moved`` is ``(start, end, new start, new end)`` in bytes, ``p2m_relocated`` the byte address of
+    the moved list, and ``ignored_entries`` counts entries that did not fit into the kernel's map.
+    ``stopped`` says where and why the kernel does not boot; then everything else is as far as it got.
     """
 
     rules: Rules
@@ -143,9 +157,10 @@ class Guest:
     max_p2m_pfn: int
     ballooned: int
     warnings: tuple[str, ...] = ()
+    warning_count: int = 0
     stopped: str | None = None
     initrd_moved: tuple[int, int, int, int] | None = None
     p2m_relocated: int | None = None
     ignored_entries: int = 0
     last_p2m_pfn: int | None = None
-    identity_calls: tuple[tuple[int, int], ...] = field(default=())
+    identity_calls: tuple[tuple[int, int], ...] = ()

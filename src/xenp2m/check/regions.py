@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xenp2m.boot.guest import Guest
 from xenp2m.entry import Kind
 from xenp2m.machine import Bar, E820Entry, type_name
-from xenp2m.units import PAGE_SHIFT, format_size, pfn_down
+from xenp2m.units import PAGE_SHIFT, format_size, pfn_down, pfn_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +29,26 @@ class Region:
 def regions(guests: Sequence[Guest], bars: Sequence[Bar]) -> tuple[Region, ...]:
     """Cut the machine of ``guests`` (one machine under several kernels) into regions, lowest first."""
     host = guests[0].config.e820 or ()
-    end_of_e820 = max((pfn_down(entry.end) for entry in host), default=0)
-    edges = {0, end_of_e820, *(guest.config.arch.max_p2m_pfn for guest in guests)}
+    edges = {0, max((pfn_down(entry.end) for entry in host), default=0)}
     for guest in guests:
         edges.update(run.pfn for run in guest.p2m)
+        edges.update(pfn_up(edge) for region in guest.extra for edge in region)
         edges.add(guest.p2m.end_pfn)
     ordered = sorted(edges)
-    pieces: list[Region] = []
+    found: list[Region] = []
     for start, end in zip(ordered, [*ordered[1:], None], strict=True):
         inside = tuple(bar for bar in bars if start <= bar.pfn_start and (end is None or bar.pfn_start < end))
         kinds = tuple(guest.p2m.run_at(start).kind for guest in guests)
-        pieces.append(Region(start, end, kinds, _what(guests, host, start, end), inside))
-    return tuple(pieces)
+        region = Region(start, end, kinds, _what(guests, host, start, end), inside)
+        if found and (found[-1].kinds, found[-1].what) == (region.kinds, region.what):
+            region = replace(region, start=found[-1].start, bars=(*found.pop().bars, *inside))
+        found.append(region)
+    return tuple(found)
 
 
 def _what(guests: Sequence[Guest], host: Sequence[E820Entry], start: int, end: int | None) -> str:
-    first = guests[0]
     end_of_e820 = max((pfn_down(entry.end) for entry in host), default=0)
-    limit = first.config.arch.max_p2m_pfn
+    limit = max(guest.p2m.end_pfn for guest in guests)
     if start >= limit:
         return f"past the end of the p2m ({format_size(limit << PAGE_SHIFT)})"
     if start >= end_of_e820:

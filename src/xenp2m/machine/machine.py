@@ -24,6 +24,8 @@ class MapSource(Enum):
     """Rebuilt from the top level of /proc/iomem."""
     GUEST = "guest"
     """The map that a domU is given."""
+    PHYSMEM = "physmem"
+    """RAM only, as FreeBSD lists its physical memory chunks: no map to predict from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,9 @@ class Machine:
     number that it may grow to, both in frames and None where the input does not say.
     ``io_apics`` and ``local_apic`` are byte addresses, ``msi_window`` and ``amd_ht`` are not here: they
     follow from the architecture.
+    ``kernel``, ``start_info``, ``page_tables`` and ``p2m_list`` are where the domain builder put these parts
+    of dom0, as guest-physical byte ranges ``(start, end)``; ``p2m_list`` is None when it has its own area.
+    ``mem_limit`` is the kernel's ``mem=`` in bytes.
     """
 
     e820: tuple[E820Entry, ...] = ()
@@ -52,4 +57,9 @@ class Machine:
     physical_bits: int | None = None
     io_apics: tuple[int, ...] = ()
     local_apic: int | None = None
+    kernel: tuple[int, int] | None = None
+    start_info: tuple[int, int] | None = None
+    page_tables: tuple[int, int] | None = None
+    p2m_list: tuple[int, int] | None = None
+    mem_limit: int | None = None
     name: str = ""

@@ -1,1 +1,1 @@
-"""Page table entries: layout, conversion, faults, and how drivers map a BAR."""
+"""Page table entries: their layout, their conversion, what faults on them, and how drivers write them."""

@@ -1,0 +1,258 @@
+"""Linux boot logs: the memory map, the PCI functions, and what a Xen PV kernel did with its memory.
+
+Map lines come from arch/x86/kernel/e820.c: ``BIOS-e820: 0000... - 0000... (usable)`` with exclusive ends up
+to 3.4, ``BIOS-e820: [mem 0x...-0x...] usable`` with inclusive ends from 3.5, ``[gap ...]`` lines and other
+type words in 7.0.  The prefix says whose map it is: ``BIOS-...`` firmware's, ``Xen`` the final map of a Xen
+PV kernel; ``user:``, ``modified:`` and ``reserve setup_data:`` are the kernel's edits of firmware's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from xenp2m.capture.maplines import CUT, TYPE, Group, Located, choose, group, make_entry, type_number
+from xenp2m.capture.model import FoundMap, Note, Reading, Severity
+from xenp2m.capture.pcilog import PciLog, read_pci
+from xenp2m.capture.setuplog import read_setup
+from xenp2m.capture.text import HEAD, Text, joined, quote_depth
+from xenp2m.errors import UsageError
+from xenp2m.machine import E820Entry, Machine, MapSource
+from xenp2m.units import parse_size
+
+NAME = "Linux boot log"
+_MARKERS = (
+    b"-e820: ",
+    b"Linux version ",
+    b"Xen: [mem ",
+    b"Xen: 0000",
+    b": reg ",
+    b": BAR ",
+    b": VF BAR ",
+    b": ROM [mem ",
+    b"bit mmio",
+)
+
+_BANNER = re.compile(rb"Linux version (\d+\.\d+\S*) \(")
+_WHO = re.compile(rb"(?<![\w-])(BIOS-e820|BIOS-e801|BIOS-88|Xen): +(?=\[mem|[0-9a-f]{8,} -|\[$|$)")
+_NEW = re.compile(rb"\[mem\s+0x([0-9a-f]+)\s*-\s*0x([0-9a-f]+)\]\s+" + TYPE)
+_OLD = re.compile(rb"([0-9a-f]{8,})\s+-\s+([0-9a-f]{8,})\s+" + TYPE)
+_GAP = re.compile(rb": +\[gap ")
+_COMMAND = re.compile(rb"(?<!\(XEN\) )(?:Kernel command line|Command line): *([^\n]*)")
+_MEM = re.compile(rb"(?:^|\s)mem=(\d{1,15}[KMGTkmgt]?|0x[0-9a-fA-F]+)(?=\s|$)")
+_CPU = re.compile(
+    rb"CPU0: (Intel|AMD|Hygon|Genuine Intel|Authentic AMD)?[^\n]{0,120}?\((?:family: |fam: )(0x)?([0-9a-f]+)"
+)
+_IO_APIC = re.compile(rb"IOAPIC\[\d+\]: apic_id \d+, version \d+, address (0x[0-9a-f]+)")
+_LOCAL_APIC = re.compile(rb"Local APIC address (0x[0-9a-f]+)")
+_MAX_ARCH = re.compile(rb"max_arch_pfn = 0x([0-9a-f]+)")
+_XEN_VERSION = re.compile(rb"Xen version: (\d+\.\d+\S*)")
+_PHYSICAL = re.compile(rb"DMAR: Host address width (\d{1,3})")
+_PV = (b"paravirtualized kernel on Xen", b"Hypervisor detected: Xen PV", b"Booting kernel on Xen")
+_VENDORS = {
+    b"Intel": "Intel",
+    b"Genuine Intel": "Intel",
+    b"AMD": "AMD",
+    b"Authentic AMD": "AMD",
+    b"Hygon": "Hygon",
+}
+
+
+class Boot(NamedTuple):
+    """One boot in the text: its part ``[start, end)`` in bytes, and the kernel's release if it is named."""
+
+    start: int
+    end: int
+    release: str | None
+
+
+def matches(text: Text) -> bool:
+    """Whether the text holds lines of this format."""
+    return any(marker in text for marker in _MARKERS)
+
+
+def read(text: Text, boot: int | None) -> Reading:
+    """Read a kernel log; ``boot`` counts from 1, None is the last one that printed a map.
+
+    Raises UsageError when the log has no boot of that number, FormatError for a map that cannot be.
+    """
+    boots = _boots(text)
+    notes: list[Note] = []
+    chosen, maps = _choose_boot(text, boots, boot, notes)
+    head = min(chosen.end, chosen.start + HEAD)
+    data = text.data[chosen.start : head]
+    pci = read_pci(text, chosen.start, chosen.end)
+    is_pv = any(sign in data for sign in _PV) or any(m.source is MapSource.DOM0_FINAL for m in maps)
+    known = chosen.release is not None or b"max_arch_pfn" in data
+    observed = read_setup(text, chosen.start, head, chosen.release) if is_pv else None
+    facts = _facts(data, chosen.release, notes, text.where(chosen.start))
+    if maps and not is_pv:
+        _check_end(data, maps[0], notes)
+    return Reading(
+        format=NAME,
+        maps=tuple(maps),
+        bars=tuple(pci.bars[key] for key in sorted(pci.bars)),
+        windows=tuple(window for group_ in pci.windows.values() for window in group_.values()),
+        facts=facts,
+        observed=observed,
+        is_xen_pv=is_pv if known or is_pv else None,
+        boots=len(boots),
+        notes=(*notes, *_lacks(maps, pci, text.where(chosen.start)), *pci.notes),
+    )
+
+
+def _boots(text: Text) -> list[Boot]:
+    banners: list[tuple[int, str]] = []
+    for line in text.lines_with(b"Linux version "):
+        match = _BANNER.search(line.text)
+        if match:
+            banners.append((line.start, match[1].decode("ascii", "replace")))
+    if not banners:
+        return [Boot(0, len(text.data), None)]
+    ends = [start for start, _ in banners[1:]] + [len(text.data)]
+    boots = [Boot(start, end, release) for (start, release), end in zip(banners, ends, strict=True)]
+    # What stands before the first banner is a boot whose banner was lost, if it printed a map.
+    first = banners[0][0]
+    if any(_WHO.search(line.text) for line in text.lines_with(b"-e820: ", b"Xen: ", end=first)):
+        return [Boot(0, first, None), *boots]
+    return [Boot(0, boots[0].end, boots[0].release), *boots[1:]]
+
+
+def _choose_boot(
+    text: Text, boots: list[Boot], number: int | None, notes: list[Note]
+) -> tuple[Boot, list[FoundMap]]:
+    if number is not None and len(boots) > 1:
+        if not 1 <= number <= len(boots):
+            raise UsageError(
+                "no such boot in the log", where=text.name, expected=f"1 to {len(boots)}", found=str(number)
+            )
+        chosen = boots[number - 1]
+        found = _maps(text, chosen, notes)
+    else:
+        chosen, found = boots[-1], []
+        for candidate in reversed(boots):
+            attempt: list[Note] = []
+            maps = _maps(text, candidate, attempt)
+            if maps or candidate is boots[-1]:
+                chosen, found = candidate, maps
+                kept = attempt
+            if maps:
+                break
+        notes += kept
+    if len(boots) > 1:
+        at = boots.index(chosen) + 1
+        notes.append(
+            Note(Severity.INFO, f"boot {at} of {len(boots)} in this log is used", text.where(chosen.start))
+        )
+    return chosen, found
+
+
+def _maps(text: Text, boot: Boot, notes: list[Note]) -> list[FoundMap]:
+    found: dict[MapSource, list[Located]] = {MapSource.DOM0_FINAL: [], MapSource.FIRMWARE: []}
+    head = min(boot.end, boot.start + HEAD)
+    lines = {line.start: line for line in text.lines_with(b"-e820: ", b"BIOS-", start=boot.start, end=head)}
+    lines |= {line.start: line for line in text.lines_with(b"-e820: ", start=head, end=boot.end)}
+    lines |= {line.start: line for line in text.lines_with(b"Xen: ", start=boot.start, end=head)}
+    unreadable: list[int] = []
+    for start in sorted(lines):
+        line = lines[start]
+        who = _WHO.search(line.text)
+        if who is None or _GAP.search(line.text):
+            continue
+        source = MapSource.DOM0_FINAL if who[1] == b"Xen" else MapSource.FIRMWARE
+        entry = _entry(text, start, line.text[who.end() :])
+        if entry is None:
+            whole = joined(text, line)
+            entry = _entry(text, start, whole[who.end() :])
+        if entry is None:
+            unreadable.append(start)
+            continue
+        found[source].append(Located(start, entry, quote_depth(line.text)))
+    if unreadable:
+        last = text.line_after(text.line_at(unreadable[-1])) is None
+        what = CUT if last else "unreadable entry line, ignored"
+        more = f" ({len(unreadable)} such lines)" if len(unreadable) > 1 else ""
+        notes.append(Note(Severity.WARNING, what + more, text.where(unreadable[-1])))
+    maps = []
+    for source, located in found.items():
+        title = "Xen PV kernel's" if source is MapSource.DOM0_FINAL else "firmware"
+        best, remarks = choose(text, group(text, located), title)
+        notes += remarks
+        if best:
+            maps.append(_found_map(text, source, best))
+    return maps
+
+
+def _found_map(text: Text, source: MapSource, best: Group) -> FoundMap:
+    return FoundMap(source=source, entries=best.entries, where=text.where(best.at))
+
+
+def _entry(text: Text, at: int, said: bytes) -> E820Entry | None:
+    new = _NEW.match(said)
+    match = new or _OLD.match(said)
+    if match is None:
+        return None
+    kind = type_number(match[3])
+    start, end = int(match[1], 16), int(match[2], 16) + bool(new)
+    return None if kind is None else make_entry(text, at, start, end, kind)
+
+
+def _facts(data: bytes, release: str | None, notes: list[Note], where: str) -> Machine:
+    cpu = _CPU.search(data)
+    max_arch = _MAX_ARCH.search(data)
+    version = _XEN_VERSION.search(data)
+    physical = _PHYSICAL.search(data)
+    local = _LOCAL_APIC.search(data)
+    mem_limit = None
+    commands = [m[1] for m in _COMMAND.finditer(data)]
+    limit = _MEM.findall(commands[-1]) if commands else []
+    if limit:
+        mem_limit = parse_size(limit[-1].decode())
+        notes.append(Note(Severity.INFO, f"the kernel was started with mem={limit[-1].decode()}", where))
+    bits = None
+    if max_arch:
+        bits = 64 if int(max_arch[1], 16) > 0x1000000 else 32
+    elif release and "x86_64" in release:
+        bits = 64
+    return Machine(
+        kernel_release=release,
+        bits=bits,
+        xen_version=version[1].decode("ascii", "replace") if version else None,
+        cpu_vendor=_VENDORS.get(cpu[1]) if cpu else None,
+        cpu_family=int(cpu[3], 16 if cpu[2] else 10) if cpu else None,
+        physical_bits=int(physical[1]) if physical else None,
+        io_apics=tuple(dict.fromkeys(int(m[1], 16) for m in _IO_APIC.finditer(data))),
+        local_apic=int(local[1], 16) if local else None,
+        mem_limit=mem_limit,
+    )
+
+
+def _check_end(data: bytes, found: FoundMap, notes: list[Note]) -> None:
+    """The first "last_pfn" is the end of RAM: a map that ends lower has lost entries."""
+    match = re.search(rb"last_pfn = 0x([0-9a-f]+)", data)
+    top = max((e.end >> 12 for e in found.entries if e.is_ram), default=0)
+    if match and int(match[1], 16) > top:
+        notes.append(
+            Note(
+                Severity.WARNING,
+                f"the kernel counted RAM up to frame {int(match[1], 16):#x}, the map ends at {top:#x}: "
+                "entries were left out",
+                found.where,
+            )
+        )
+
+
+def _lacks(maps: list[FoundMap], pci: PciLog, where: str) -> list[Note]:
+    if not maps:
+        what = "this part of the kernel log has no e820 lines: they stand in the first lines after boot"
+        return [Note(Severity.LACK, f"{what}; add /proc/iomem or the start of the log", where, "map")]
+    if not pci.bars:
+        return [
+            Note(
+                Severity.LACK,
+                "no PCI BARs in this kernel log; add lspci -v or the rest of the log",
+                where,
+                "bars",
+            )
+        ]
+    return []

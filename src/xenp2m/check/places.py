@@ -1,0 +1,154 @@
+"""What a frame is on the machine, beside what it is in the p2m: the reason behind a missing or 1:1 frame."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xenp2m.arch import Arch
+from xenp2m.boot.guest import Guest
+from xenp2m.entry import NO_MFN, encode, encode_array
+from xenp2m.machine import E820Entry, E820Type, type_name
+from xenp2m.p2m.m2p import M2p, machine_to_phys_nr
+from xenp2m.rules import Structure
+from xenp2m.runs import RunMap
+from xenp2m.units import MIB, pfn_down, pfn_up
+
+M2P_PIECE_BYTES = 2 * MIB
+"""Xen has memory behind whole pieces of this size of the M2P, or none."""
+
+_END_OF_FRAMES = 1 << 52
+
+
+class Place(Enum):
+    """What lies at a frame, as the map that the guest was given has it."""
+
+    RAM = "RAM in the E820 map"
+    BALLOON = "balloon space"
+    ENTRY = "not RAM in the E820 map"
+    HOLE = "E820 hole"
+    REFUSED = "E820 hole or reserved range that reaches past the p2m"
+    PAST_E820 = "past the end of the E820 map"
+    PAST_P2M = "past the end of the p2m"
+
+
+class Spot(NamedTuple):
+    """Frames ``[start, end)`` of one place; ``entry`` is the map's entry there, None where it has none."""
+
+    place: Place
+    start: int
+    end: int
+    entry: E820Entry | None
+
+    @property
+    def text(self) -> str:
+        """The place, with the entry's type where it has one."""
+        if self.place is Place.ENTRY and self.entry is not None:
+            return f"{type_name(self.entry.type)} in the E820 map"
+        return self.place.value
+
+
+def given_map(guest: Guest) -> tuple[E820Entry, ...]:
+    """Return the map that the kernel was given; its own final map when the hypercall gave none."""
+    return guest.config.e820 or guest.e820
+
+
+def spot_at(guest: Guest, pfn: int) -> Spot:
+    """Say what lies at a frame, and how far that goes.
+
+    Where entries overlap, the one that is not RAM counts, and frames that are RAM only in part do not count
+    as RAM (arch/x86/xen/setup.c rounds RAM inwards and everything else outwards).
+    """
+    entries = given_map(guest)
+    limit = guest.config.arch.max_p2m_pfn
+    tree = guest.rules.structure is Structure.TREE
+    if tree and pfn >= limit:
+        return Spot(Place.PAST_P2M, limit, _END_OF_FRAMES, None)
+    end_of_map = max((pfn_down(entry.end) for entry in entries), default=0)
+    if pfn >= end_of_map:
+        return Spot(Place.PAST_E820, end_of_map, limit if tree else _END_OF_FRAMES, None)
+    low, high = 0, end_of_map
+    for start, end in guest.extra:
+        first, last = pfn_up(start), pfn_down(end)
+        if first <= pfn < last:
+            return Spot(Place.BALLOON, first, last, None)
+        low, high = _narrow(low, high, pfn, first, last)
+    found: E820Entry | None = None
+    next_ram = _END_OF_FRAMES
+    for entry in entries:
+        ram = _is_ram(guest, entry)
+        first, last = (
+            (pfn_up(entry.start), pfn_down(entry.end)) if ram else (pfn_down(entry.start), pfn_up(entry.end))
+        )
+        if first >= last:
+            continue
+        if first <= pfn < last and (found is None or not ram):
+            found = entry
+        if ram and first > pfn:
+            next_ram = min(next_ram, first)
+        low, high = _narrow(low, high, pfn, first, last)
+    if found is not None and _is_ram(guest, found):
+        return Spot(Place.RAM, low, high, found)
+    if tree and not guest.rules.clamp_identity_range and min(next_ram, end_of_map) >= limit:
+        return Spot(Place.REFUSED, low, min(high, limit), found)
+    return Spot(Place.HOLE if found is None else Place.ENTRY, low, min(high, limit) if tree else high, found)
+
+
+def _is_ram(guest: Guest, entry: E820Entry) -> bool:
+    unusable = guest.rules.unusable_is_ram and guest.config.is_dom0 and entry.type == E820Type.UNUSABLE
+    return entry.is_ram or unusable
+
+
+def _narrow(low: int, high: int, pfn: int, *edges: int) -> tuple[int, int]:
+    for edge in edges:
+        if edge <= pfn:
+            low = max(low, edge)
+        else:
+            high = min(high, edge)
+    return low, high
+
+
+class KindsP2m:
+    """A predicted p2m to look up, where only the kinds of RAM and foreign frames are known.
+
+    A machine frame that is not known reads as frame 0, so that such words are valid; callers show no frame
+    that comes from one.
+    """
+
+    auto_translated = False
+
+    def __init__(self, runs: RunMap) -> None:
+        self.runs = runs
+        self.arch: Arch = runs.arch
+
+    def get(self, pfn: int) -> int:
+        """Return the raw word of one frame, a stand-in where its machine frame is not known."""
+        kind, mfn = self.runs.entry(pfn)
+        return encode(kind, mfn or 0, self.arch)
+
+    def get_array(self, pfns: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return the raw words (uint64) of many frames (uint64, any shape), in their shape."""
+        kinds, mfns = self.runs.lookup(pfns)
+        mfns[mfns == np.uint64(NO_MFN)] = 0
+        return encode_array(kinds, mfns, self.arch)
+
+
+def predicted_m2p(guest: Guest) -> M2p:
+    """Return the M2P as far as the machine's map tells: where it ends, and where it has holes.
+
+    dom0's ends with the host's RAM (a Xen without memory hotplug); any other domain sees the whole window.
+    A domU that was given no host map is taken to run on a host whose only RAM is its own.
+    """
+    config = guest.config
+    ram = [(pfn_down(entry.start), pfn_up(entry.end)) for entry in given_map(guest) if entry.is_ram]
+    last = max((end for _, end in ram), default=0)
+    nr = machine_to_phys_nr(config.arch, dom0_max_page=last if config.is_dom0 else None)
+    return M2p.of_host(config.arch, nr, ram)
+
+
+def hole_at(m2p: M2p, mfn: int) -> bool:
+    """Whether reading the M2P word of ``mfn`` faults."""
+    return mfn < m2p.nr and m2p.read(mfn) is None

@@ -1,0 +1,106 @@
+"""``xenp2m explain``: the steps by which one frame or BAR gets its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xenp2m.cli.options import kernel_option, what_if_options
+
+if TYPE_CHECKING:
+    from xenp2m.machine import Bar
+    from xenp2m.predict import Prediction
+
+
+@click.command(name="explain")
+@click.argument("captures", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.argument("target", metavar="ADDRESS|BDF[/N]")
+@kernel_option
+@what_if_options
+@click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON, by kernel.")
+def command(
+    captures: tuple[str, ...],
+    target: str,
+    kernels: tuple[str, ...],
+    boot: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """The steps by which one frame or BAR gets its answer.
+
+    The last argument is a machine address in bytes (0x21fff000000, 4G), a frame (pfn:0x21fff000), a PCI
+    function (82:00.0: all its BARs) or one BAR (82:00.0/2).
+
+    \b
+      xenp2m explain dmesg.txt 0x21fff000000 --kernel 3.15 --kernel series
+      xenp2m explain dmesg.txt 82:00.0/0 --kernel 3.15
+    """
+    from xenp2m.check.explain import explain_bar, explain_frame
+    from xenp2m.cli.options import kernel_names, read_machine, what_if
+    from xenp2m.predict import predict
+
+    chosen = what_if(**options)
+    capture = read_machine(captures, boot)
+    predictions = [predict(capture, name, chosen) for name in kernel_names(kernels, capture)]
+    bars = _bars(target, predictions[0])
+    frame = None if bars else _frame(target)
+    answers = {
+        prediction.rules.name: tuple(
+            step
+            for steps in (
+                [explain_bar(prediction.guest, bar) for bar in bars]
+                if frame is None
+                else [explain_frame(prediction.guest, frame)]
+            )
+            for step in steps
+        )
+        for prediction in predictions
+    }
+    if as_json:
+        import json
+
+        click.echo(json.dumps({name: [step._asdict() for step in steps] for name, steps in answers.items()}))
+        return
+    from xenp2m.draw.console import stdout
+    from xenp2m.draw.steps import print_steps
+
+    print_steps(answers, stdout())
+
+
+def _bars(target: str, prediction: Prediction) -> tuple[Bar, ...]:
+    """Return the BARs that a PCI address names; none where ``target`` is no PCI address."""
+    from xenp2m.errors import MissingFactError, UsageError
+    from xenp2m.machine import parse_bdf
+
+    name, _, index = target.partition("/")
+    try:
+        bdf = parse_bdf(name)
+    except UsageError:
+        return ()
+    if index and not index.isdigit():
+        raise UsageError("not a BAR", expected="BDF/N with a register number, as in 3b:00.0/2", found=target)
+    own = [bar for bar in prediction.machine.bars if bar.bdf == bdf]
+    found = tuple(bar for bar in own if not index or bar.index == int(index))
+    if not found:
+        known = (
+            ", ".join(bar.label for bar in own) or f"{len(prediction.machine.bars)} BARs of other functions"
+        )
+        raise MissingFactError("no such BAR in the captures", expected=target, found=known)
+    return found
+
+
+def _frame(target: str) -> int:
+    from xenp2m.errors import UsageError
+    from xenp2m.units import parse_size, pfn_down
+
+    try:
+        if target.startswith("pfn:"):
+            return parse_size(target.removeprefix("pfn:"))
+        return pfn_down(parse_size(target))
+    except UsageError:
+        raise UsageError(
+            "neither an address nor a PCI function",
+            expected="0x21fff000000, 4G, pfn:0x21fff000, 82:00.0 or 82:00.0/2",
+            found=repr(target),
+        ) from None

@@ -1,0 +1,133 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from xenp2m.capture import Capture
+    from xenp2m.machine import Bar
+    from xenp2m.predict import WhatIf
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_BAR = re.compile(r"(?P<bdf>[0-9a-fA-F:.]+)/(?P<index>\d+)=(?P<start>[^+]+)\+(?P<size>.+)")
+
+
+def captures_argument(command: _Command) -> _Command:
+    """The captures of one machine: files, folders, or "-" for standard input."""
+    return click.argument("captures", nargs=-1, required=True, type=click.Path(allow_dash=True))(command)
+
+
+def kernel_option(command: _Command) -> _Command:
+    """``--kernel``, as often as wanted."""
+    return click.option(
+        "--kernel",
+        "kernels",
+        multiple=True,
+        metavar="NAME",
+        help='Kernel to predict for: a version, "series", "series:1-5"; repeat to compare. '
+        "Default: the capture's own, else the newest.",
+    )(command)
+
+
+def what_if_options(command: _Command) -> _Command:
+    """The what-ifs: how much memory, which width, which guest, other BARs; and which boot of a log."""
+    options = [
+        click.option("--dom0-mem", metavar="SPEC", help="Xen's dom0_mem=: 4G, 1G,max:3G, -512M, max:2G, ..."),
+        click.option("--bits", type=click.Choice(["64", "32"]), help="Width of the guest kernel."),
+        click.option("--guest", type=click.Choice(["dom0", "domU"]), default="dom0", show_default=True),
+        click.option("--memory", metavar="SIZE", help="Memory of a domU."),
+        click.option("--maxmem", metavar="SIZE", help="What a domU may grow to. Default: --memory."),
+        click.option("--e820-host", is_flag=True, help="Give the domU the host's holes (libxl's e820_host)."),
+        click.option("--mem", metavar="SIZE", help="The kernel's own mem= limit."),
+        click.option(
+            "--bar",
+            "bars",
+            multiple=True,
+            metavar="BDF/N=ADDRESS+SIZE",
+            help="Place a BAR elsewhere, or add one: 3b:00.0/2=0x38000000000+32M.",
+        ),
+        click.option(
+            "--boot", type=click.IntRange(min=1), metavar="N", help="The Nth boot in a log, not the last."
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def read_machine(captures: Sequence[str], boot: int | None) -> Capture:
+    """Read captures that hold a memory map."""
+    from xenp2m.capture import read_files, require_map
+
+    return require_map(read_files(captures, boot=boot))
+
+
+def kernel_names(kernels: Sequence[str], capture: Capture) -> tuple[str, ...]:
+    """Return the kernels that were asked for; else the capture's own if it is known, else the newest."""
+    from xenp2m.rules import KERNELS
+
+    own = capture.machine.kernel_release
+    return tuple(kernels) or ((own,) if own and is_modelled(own) else (KERNELS[-1].name,))
+
+
+def is_modelled(release: str) -> bool:
+    """Return whether a kernel release is one that has rules."""
+    from xenp2m.errors import UsageError
+    from xenp2m.rules import rules_for
+
+    try:
+        rules_for(release)
+    except UsageError:
+        return False
+    return True
+
+
+def what_if(
+    *,
+    dom0_mem: str | None,
+    bits: str | None,
+    guest: str,
+    memory: str | None,
+    maxmem: str | None,
+    e820_host: bool,
+    mem: str | None,
+    bars: Sequence[str],
+) -> WhatIf:
+    """Turn the what-if options into a value; raises click.UsageError when they do not fit together."""
+    from xenp2m.predict import WhatIf
+    from xenp2m.units import parse_size
+
+    if guest == "domU" and memory is None:
+        raise click.UsageError("--guest domU needs --memory")
+    if guest == "domU" and dom0_mem is not None:
+        raise click.UsageError("--dom0-mem is for dom0; a domU has --memory and --maxmem")
+    if guest == "dom0" and (memory is not None or maxmem is not None or e820_host):
+        raise click.UsageError("--memory, --maxmem and --e820-host are for --guest domU; dom0 has --dom0-mem")
+    return WhatIf(
+        dom0_mem=dom0_mem,
+        bits=None if bits is None else int(bits),
+        domu_memory=None if memory is None else parse_size(memory),
+        domu_maxmem=None if maxmem is None else parse_size(maxmem),
+        e820_host=e820_host,
+        mem_limit=None if mem is None else parse_size(mem),
+        bars=tuple(_bar(text) for text in bars),
+    )
+
+
+def _bar(text: str) -> Bar:
+    from xenp2m.machine import Bar, parse_bdf
+    from xenp2m.units import parse_size
+
+    match = _BAR.fullmatch(text)
+    if match is None:
+        raise click.UsageError(f"--bar {text!r} is not BDF/N=ADDRESS+SIZE, as in 3b:00.0/2=0x38000000000+32M")
+    size = parse_size(match["size"])
+    if not size:
+        raise click.UsageError(f"--bar {text!r} has no size")
+    return Bar(parse_bdf(match["bdf"]), int(match["index"]), parse_size(match["start"]), size, is_64bit=True)

@@ -1,0 +1,79 @@
+"""Values as JSON: predictions as objects, and objects laid out to be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from xenp2m.boot.guest import BootLog, Guest
+from xenp2m.machine.json import machine_to_json
+from xenp2m.predict import Prediction
+
+PREDICTION_FORMAT = "xenp2m.prediction/1"
+
+
+def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
+    """Return a prediction as an object for ``json.dumps``."""
+    return {
+        "format": PREDICTION_FORMAT,
+        "kernel": prediction.rules.name,
+        "machine": machine_to_json(prediction.machine),
+        "guest": _guest(prediction.guest),
+        "map": prediction.guest.p2m.to_json(),
+        "log": _log(prediction.guest.log),
+        "pages": prediction.pages,
+        "bars": [verdict.to_json() for verdict in prediction.bars],
+        "assumptions": [str(assumption) for assumption in prediction.assumptions],
+        "notes": [str(note) for note in prediction.notes],
+    }
+
+
+def _guest(guest: Guest) -> dict[str, Any]:
+    config = guest.config
+    return {
+        "type": "dom0" if config.is_dom0 else "domU",
+        "arch": config.arch.name,
+        "nr_pages": config.nr_pages,
+        "max_reservation": config.max_reservation,
+        "host_e820": None if config.e820 is None else [list(entry) for entry in config.e820],
+        "e820": [list(entry) for entry in guest.e820],
+        "extra": [list(region) for region in guest.extra],
+        "max_p2m_pfn": guest.max_p2m_pfn,
+        "ballooned": guest.ballooned,
+        "placements": [
+            [place.start, place.end, place.origin.value, place.base] for place in guest.placements
+        ],
+        "warnings": list(guest.warnings),
+        "stopped": guest.stopped,
+        "initrd_moved": None if guest.initrd_moved is None else list(guest.initrd_moved),
+        "p2m_relocated": guest.p2m_relocated,
+    }
+
+
+def _log(log: BootLog) -> dict[str, Any]:
+    return {
+        "lines": list(log.lines),
+        "released": log.released,
+        "identity": log.set_identity,
+        "identity_ranges": [list(pair) for pair in log.identity_ranges],
+        "remapped": log.remapped,
+        "remapped_nonram": log.remapped_nonram,
+        "last_pfn": log.last_pfn,
+        "populated": [list(item) for item in log.populated],
+        "freed": [list(item) for item in log.freed],
+        "unable_to_find": log.unable_to_find,
+        "p2m_area": log.p2m_area,
+    }
+
+
+def by_row(value: Mapping[str, Any]) -> str:
+    """Return an object as JSON text with a line a field, and a line a row where a field is a table."""
+    lines = []
+    for key, field in value.items():
+        if isinstance(field, list) and field and isinstance(field[0], (list, dict)):
+            rows = ",\n".join(f"  {json.dumps(row)}" for row in field)
+            lines.append(f" {json.dumps(key)}: [\n{rows}\n ]")
+        else:
+            lines.append(f" {json.dumps(key)}: {json.dumps(field)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -1,0 +1,122 @@
+"""Prediction: what one kernel makes of one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from xenp2m.arch import X86_64, arch_of
+from xenp2m.boot import (
+    Assumption,
+    Guest,
+    GuestConfig,
+    MemorySpec,
+    boot,
+    dom0_config,
+    domu_config,
+    host_map,
+    libxl_e820_host,
+)
+from xenp2m.capture import Capture, Note
+from xenp2m.check.bars import BarVerdict, judge_bars
+from xenp2m.machine import Bar, E820Entry, E820Type, Machine
+from xenp2m.rules import Rules, rules_for
+from xenp2m.units import KIB, MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIf:
+    """What to change about the machine or the guest before predicting.
+
+    ``dom0_mem`` is Xen's option of that name; the memory sizes and ``mem_limit`` (the kernel's ``mem=``) are
+    in bytes.  ``domu_memory`` makes the guest a domU, and ``e820_host`` gives it the host's holes.  ``bars``
+    replace BARs of the same function and index, or add them.
+    """
+
+    dom0_mem: str | None = None
+    bits: int | None = None
+    domu_memory: int | None = None
+    domu_maxmem: int | None = None
+    e820_host: bool = False
+    mem_limit: int | None = None
+    bars: tuple[Bar, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a kernel makes of a machine: the guest, the verdicts on its BARs, and what had to be assumed."""
+
+    rules: Rules
+    machine: Machine
+    guest: Guest
+    bars: tuple[BarVerdict, ...]
+    assumptions: tuple[Assumption, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    @cached_property
+    def pages(self) -> dict[str, int]:
+        """The p2m pages that are the guest's own, by level: ``mid`` and ``leaf``."""
+        from xenp2m.p2m.replay import page_counts  # noqa: PLC0415 - only JSON asks, and it is slow to import
+
+        return page_counts(self.guest)
+
+
+def predict(
+    source: Capture | Machine,
+    kernel: str | Rules,
+    what_if: WhatIf = WhatIf(),  # noqa: B008 - a frozen value
+) -> Prediction:
+    """Predict what a kernel makes of a machine.
+
+    ``kernel`` is a name (see ``rules_for``) or the rules themselves.  Raises UsageError for an unknown kernel
+    or a malformed what-if, MissingFactError for a machine without a memory map of the host.
+    """
+    rules = rules_for(kernel) if isinstance(kernel, str) else kernel
+    capture = source if isinstance(source, Capture) else Capture(machine=source)
+    machine = replace(capture.machine, bars=_with_bars(capture.machine.bars, what_if.bars))
+    config, assumptions = _config(machine, capture, what_if)
+    guest = boot(config, rules)
+    return Prediction(
+        rules=rules,
+        machine=machine,
+        guest=guest,
+        bars=judge_bars(guest, machine.bars),
+        assumptions=assumptions,
+        notes=capture.notes,
+    )
+
+
+def _config(
+    machine: Machine, capture: Capture, what_if: WhatIf
+) -> tuple[GuestConfig, tuple[Assumption, ...]]:
+    arch = None if what_if.bits is None else arch_of(what_if.bits)
+    seen = _seen_reserved(capture.dom0_final or ())
+    if what_if.domu_memory is None:
+        spec = None if what_if.dom0_mem is None else MemorySpec.parse(what_if.dom0_mem)
+        config, assumptions = dom0_config(machine, dom0_mem=spec, arch=arch, seen_reserved=seen)
+    else:
+        e820: Iterable[E820Entry] | None = None
+        assumptions = ()
+        memory, maxmem = what_if.domu_memory, what_if.domu_maxmem or what_if.domu_memory
+        if what_if.e820_host:
+            host, assumptions = host_map(machine, seen_reserved=seen)
+            e820 = libxl_e820_host(host, memory // KIB, maxmem // KIB)
+        config = domu_config(memory, maxmem, e820=e820, arch=arch or X86_64)
+    if what_if.mem_limit is not None:
+        config = replace(config, mem_limit=what_if.mem_limit)
+    return config, assumptions
+
+
+def _seen_reserved(dom0_final: Iterable[E820Entry]) -> tuple[tuple[int, int], ...]:
+    """Return what a dom0 was seen to keep reserved; below 1 MiB the kernel reserves by itself."""
+    return tuple(
+        (entry.start, entry.end)
+        for entry in dom0_final
+        if entry.type == E820Type.RESERVED and entry.start >= MIB
+    )
+
+
+def _with_bars(known: tuple[Bar, ...], changed: tuple[Bar, ...]) -> tuple[Bar, ...]:
+    places = {(bar.bdf, bar.index) for bar in changed}
+    return (*(bar for bar in known if (bar.bdf, bar.index) not in places), *changed)

@@ -1,0 +1,278 @@
+"""Damaged and hostile dumps: one clear error or a stated partial result; no traceback, hang or blow-up."""
+
+from __future__ import annotations
+
+import random
+import resource
+import struct
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+
+from writers import containers as write
+from writers.guest import Guest, Shape, write_guest
+from writers.host import write_host
+from xenp2m.arch import X86_32, X86_64, Arch
+from xenp2m.dump import Classifier, PageTables, WalkReport, inspect, list_mappings, open_dump, symbols
+from xenp2m.dump.memory import ExtentMemory, Image
+from xenp2m.entry import Kind
+from xenp2m.errors import FormatError, InputError, LimitError, MissingFactError
+from xenp2m.runs import Run, RunMap
+
+MUTATIONS = 200
+SECONDS = 5.0
+MEGABYTES = 400
+
+
+def guest(shape: Shape, arch: Arch = X86_64) -> Guest:
+    end = {Shape.LIST: 1 << 27 if arch.bits == 64 else 1 << 20}.get(shape, arch.max_p2m_pfn)
+    runs = [Run(0, 100, Kind.RAM, 200), Run(100, 156, Kind.IDENTITY, None), Run(256, 60, Kind.RAM, 20)]
+    tail = Kind.MISSING if shape is Shape.TREE_A else Kind.IDENTITY
+    runs.append(Run(4096, end - 4096, tail, None))
+    return write_guest(RunMap(arch, end, tail, runs), shape)
+
+
+def host(shape: Shape, form: str) -> bytes:
+    made = write_host([guest(shape)])
+    notes = write.qemu_notes(made.root)
+    if form == "vmcore":
+        notes = write.xen_notes(made.root, made.guests[0].frame_list_list)
+    if form in ("elf", "vmcore"):
+        return write.elf_dump(made.pages, notes)
+    if form == "flat":
+        return write.flatten(write.kdump(made.pages, notes))
+    return write.kdump(made.pages, notes, method=form)
+
+
+FORMS: dict[str, Callable[[], bytes]] = {
+    "core list": lambda: write.core_dump(guest(Shape.LIST)),
+    "core tree": lambda: write.core_dump(guest(Shape.TREE_B)),
+    "core 32-bit": lambda: write.core_dump(guest(Shape.LIST, X86_32)),
+    "elf list": lambda: host(Shape.LIST, "elf"),
+    "vmcore tree": lambda: host(Shape.TREE_A, "vmcore"),
+    "kdump zlib": lambda: host(Shape.LIST, "zlib"),
+    "kdump lzo": lambda: host(Shape.LIST, "lzo"),
+    "kdump snappy": lambda: host(Shape.TREE_B, "snappy"),
+    "kdump zstd": lambda: host(Shape.TREE_A, "zstd"),
+    "kdump flattened": lambda: host(Shape.LIST, "flat"),
+    "zstd core": lambda: zstandard.ZstdCompressor().compress(write.core_dump(guest(Shape.LIST))),
+}
+
+
+@cache
+def original(form: str) -> bytes:
+    return FORMS[form]()
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    out = bytearray(data)
+    how = rng.randrange(6)
+    if how == 0:
+        return bytes(out[: rng.randrange(len(out))])
+    if how == 1:
+        for _ in range(rng.randint(1, 20)):
+            out[rng.randrange(len(out))] ^= 1 << rng.randrange(8)
+    elif how == 2:
+        for _ in range(rng.randint(1, 6)):
+            out[rng.randrange(min(len(out), 8192))] = rng.randrange(256)
+    elif how == 3:
+        hostile = [0, 1, (1 << 64) - 1, 1 << 63, 1 << 62, (1 << 40) + 3, 4096, rng.getrandbits(64)]
+        for _ in range(rng.randint(1, 5)):
+            struct.pack_into("<Q", out, rng.randrange(len(out) // 8) * 8, rng.choice(hostile))
+    elif how == 4:
+        for _ in range(rng.randint(1, 300)):
+            frame = rng.randrange(400)
+            struct.pack_into(
+                "<Q", out, rng.randrange(len(out) // 8) * 8, (frame << 12) | rng.choice([0x67, 0xE7])
+            )
+    else:
+        start = rng.randrange(len(out))
+        out[start : start + rng.choice([8, 64, 4096])] = b""
+    return bytes(out)
+
+
+def look_at_everything(path: Path) -> None:
+    dump = open_dump(path)
+    found = inspect(dump)
+    found.to_json()
+    for domain in found.domains:
+        for root in domain.roots[:2]:
+            tables = PageTables(dump.memory, root, domain.arch)
+            tables.translate(0x1000)
+            if domain.p2m is not None:
+                for count, _ in enumerate(list_mappings(tables, Classifier(domain.p2m.map))):
+                    if count > 10_000:
+                        break
+    if found.m2p is not None:
+        found.m2p.lookup(np.arange(0, 2048, dtype=np.uint64))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_mutations(tmp_path: Path, form: str) -> None:
+    rng = random.Random(form)
+    path = tmp_path / "dump"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    errors = 0
+    for _ in range(MUTATIONS):
+        path.write_bytes(mutated(original(form), rng))
+        start = time.monotonic()
+        try:
+            look_at_everything(path)
+        except InputError as error:
+            errors += 1
+            assert "\n" not in str(error)
+        assert time.monotonic() - start < SECONDS
+    assert 0 < errors < MUTATIONS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEGABYTES << 10
+
+
+def written(tmp_path: Path, data: bytes) -> Path:
+    path = tmp_path / "dump"
+    path.write_bytes(data)
+    return path
+
+
+def patched(data: bytes, layout: str, offset: int, *values: int) -> bytes:
+    out = bytearray(data)
+    struct.pack_into(layout, out, offset, *values)
+    return bytes(out)
+
+
+def test_empty_and_unknown(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="empty"):
+        open_dump(written(tmp_path, b""))
+    with pytest.raises(FormatError, match="not a known dump"):
+        open_dump(written(tmp_path, b"MZ" * 4096))
+    with pytest.raises(MissingFactError, match="cannot read"):
+        open_dump(tmp_path / "absent")
+    with pytest.raises(FormatError, match="not a dump"):
+        open_dump(written(tmp_path, patched(original("elf list"), "<H", 16, 2)))
+
+
+def test_overlapping_segments(tmp_path: Path) -> None:
+    data = original("elf list")
+    (first,) = struct.unpack_from("<Q", data, 64 + 56 + 24)
+    data = patched(data, "<Q", 64 + 2 * 56 + 24, first)
+    with pytest.raises(FormatError, match="overlap"):
+        open_dump(written(tmp_path, data))
+
+
+def test_segment_outside_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="outside the file.*expected.*found"):
+        open_dump(written(tmp_path, patched(original("elf list"), "<QQ", 64 + 56 + 32, 1 << 40, 1 << 40)))
+
+
+def test_absurd_note(tmp_path: Path) -> None:
+    data = original("elf list")
+    (notes,) = struct.unpack_from("<Q", data, 64 + 8)
+    with pytest.raises(FormatError, match=r"note is larger.*offset|offset.*note is larger"):
+        open_dump(written(tmp_path, patched(data, "<II", notes, 5, 0xFFFF_FFF0)))
+
+
+def test_too_many_headers(tmp_path: Path) -> None:
+    head = bytearray(original("core list")[:64])
+    struct.pack_into("<Q", head, 40, 64)
+    struct.pack_into("<H", head, 60, 0)
+    section = struct.pack("<IIQQQQIIQQ", 0, 0, 0, 0, 0, 1 << 40, 0, 0, 0, 0)
+    with pytest.raises(LimitError, match="too many section headers"):
+        open_dump(written(tmp_path, bytes(head) + section))
+
+
+def test_kdump_that_claims_too_much(tmp_path: Path) -> None:
+    data = original("kdump zlib")
+    with pytest.raises(FormatError, match="bitmap"):
+        open_dump(written(tmp_path, patched(data, "<I", 436, 1 << 30)))
+    with pytest.raises(LimitError, match="claims too much"):
+        open_dump(written(tmp_path, patched(data, "<Q", 4096 + 96, 1 << 60)))
+    with pytest.raises(FormatError, match="block size"):
+        open_dump(written(tmp_path, patched(data, "<i", 428, 1 << 30)))
+
+
+def test_flattened_without_an_end(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="record"):
+        open_dump(written(tmp_path, original("kdump flattened")[:-16]))
+
+
+def test_compressed_data_that_ends_early(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="ends early"):
+        open_dump(written(tmp_path, original("zstd core")[:-40]))
+
+
+def test_zstd_page_that_unpacks_to_more(tmp_path: Path) -> None:
+    made = write_host([guest(Shape.LIST)])
+    write.METHODS["bomb"] = (0x20, lambda _: zstandard.ZstdCompressor().compress(bytes(1 << 20)))
+    try:
+        data = write.kdump(made.pages, write.qemu_notes(made.root), method="bomb")
+    finally:
+        del write.METHODS["bomb"]
+    with pytest.raises(FormatError, match="damaged zstd page"):
+        inspect(open_dump(written(tmp_path, data)))
+
+
+def test_sparse_terabyte_opens_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    data = original("elf list")
+    with path.open("wb") as stream:
+        stream.write(patched(data, "<H", 56, struct.unpack_from("<H", data, 56)[0]))
+        stream.truncate(1 << 40)
+    # the last segment is made to claim the rest of the file
+    count = struct.unpack_from("<H", data, 56)[0]
+    at = 64 + 56 * (count - 1)
+    (offset,) = struct.unpack_from("<Q", data, at + 8)
+    with path.open("r+b") as stream:
+        stream.seek(at + 32)
+        stream.write(struct.pack("<QQ", (1 << 40) - offset, (1 << 40) - offset))
+    start = time.monotonic()
+    dump = open_dump(path)
+    assert time.monotonic() - start < 0.5
+    found = inspect(dump)
+    assert time.monotonic() - start < 2
+    assert found.domains[0].p2m is not None
+    assert found.domains[0].p2m.map == guest(Shape.LIST).map
+
+
+def memory_of(tmp_path: Path, pages: dict[int, list[int]]) -> ExtentMemory:
+    count = max(pages) + 1
+    words = np.zeros((count, 512), np.uint64)
+    for mfn, entries in pages.items():
+        words[mfn, : len(entries)] = entries
+    path = tmp_path / "pages"
+    path.write_bytes(words.tobytes())
+    return ExtentMemory(Image(path), np.array([[0, count, 0]], np.int64))
+
+
+def test_loops_in_page_tables(tmp_path: Path) -> None:
+    memory = memory_of(tmp_path, {1: [0x1067] * 512})
+    report = WalkReport()
+    assert len(PageTables(memory, 1).leaves(report=report).va) == 0
+    assert report.loops > 0
+    memory = memory_of(tmp_path, {1: [0x2067] * 512, 2: [0x3067] * 512, 3: [0x2067] * 512})
+    report = WalkReport()
+    assert len(PageTables(memory, 1).leaves(report=report).va) == 0
+    assert report.loops > 0
+
+
+def test_tables_that_fan_out_without_end(tmp_path: Path) -> None:
+    memory = memory_of(tmp_path, {1: [0x2067] * 512, 2: [0x3067] * 512, 3: [0x4067] * 512, 4: []})
+    report = WalkReport()
+    start = time.monotonic()
+    count = sum(len(block.va) for block in PageTables(memory, 1).blocks(report=report))
+    assert count == 0
+    assert report.truncated
+    assert time.monotonic() - start < 20
+
+
+def test_symbols_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "System.map"
+    for content in (b"", b"hello\n", b"0000000000000000 T _text\n", b"\x7fELF", bytes(100)):
+        path.write_bytes(content)
+        with pytest.raises(InputError):
+            symbols.load(path)
+    path.write_bytes(b"\x1f\x8b\x08garbage")
+    with pytest.raises(InputError):
+        symbols.load(path)

@@ -1,0 +1,1 @@
+"""Tiny but correct dumps, written by the tests that read them."""
