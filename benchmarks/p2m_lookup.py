@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -49,11 +50,11 @@ def main() -> None:
     print(f"{PAGES} frames, shortest of {PASSES} passes")
     for order, pfns in (("sequential", sequential), ("random", shuffled)):
         index = pfns.view(np.int64)
-        bare = best(lambda index=index: words.take(index))
+        bare = best(partial(words.take, index))
         print(f"{order:12} numpy.take            {bare * 1e3:8.1f} ms  {bare / PAGES * 1e9:6.2f} ns/frame")
         for name, p2m in guests().items():
             p2m.get_array(pfns[:1])
-            taken = best(lambda p2m=p2m, pfns=pfns: p2m.get_array(pfns))
+            taken = best(partial(p2m.get_array, pfns))
             print(
                 f"{order:12} {name:21} {taken * 1e3:8.1f} ms  {taken / PAGES * 1e9:6.2f} ns/frame"
                 f"  {taken / bare:5.2f} x"

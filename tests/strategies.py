@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import strategies as st
 
 from xenp2m.arch import X86_32, X86_64, Arch
@@ -17,7 +19,7 @@ def run_maps(draw: st.DrawFn, *, end_pfn: int = 4096, known_mfns: bool = False) 
     arch: Arch = draw(arches)
     edges = sorted(draw(st.sets(st.integers(0, end_pfn), max_size=12)))
     runs = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         kind = draw(st.sampled_from(Kind))
         mfn = None
         if kind in (Kind.RAM, Kind.FOREIGN) and (known_mfns or draw(st.booleans())):

@@ -67,7 +67,7 @@ def test_beyond_the_end() -> None:
 
 def test_an_empty_map_has_only_a_beyond() -> None:
     frame_map = make(end_pfn=0, beyond=Kind.IDENTITY)
-    assert len(frame_map) == 0
+    assert list(frame_map) == []
     assert frame_map.entry(5) == (Kind.IDENTITY, 5)
     kinds, mfns = frame_map.lookup(np.array([5], np.uint64))
     assert kinds.tolist() == [Kind.IDENTITY]

@@ -65,7 +65,7 @@ class Prediction:
 def predict(
     source: Capture | Machine,
     kernel: str | Rules,
-    what_if: WhatIf = WhatIf(),  # noqa: B008 - a frozen value
+    what_if: WhatIf = WhatIf(),
 ) -> Prediction:
     """Predict what a kernel makes of a machine.
 

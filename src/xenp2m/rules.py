@@ -145,8 +145,10 @@ class Rules:
     """A shared mid page stands for a whole 1:1 mid, and ranges are split at their ends only (patch 3)."""
     skip_identity: bool = False
     """The identity call skips mids and leaves that are already shared 1:1 pages (patch 3, as of v5)."""
+    identity_tail: bool = False
+    """Memory setup makes the frames past the end of the E820 1:1 (patch 5; v1 of the series did not)."""
     high_identity: bool = False
-    """Frames past the end of the E820 and past the end of the p2m are 1:1 (patch 5)."""
+    """Frames past the end of the p2m are looked up as 1:1 (patch 5)."""
     mid_mfn_in_brk: bool = True
     """The frame list's mid pages are taken in step with the tree's own (up to 3.17)."""
     m2p_override: bool = True
@@ -213,6 +215,7 @@ _B316 = replace(
     clamp_identity_range=True,
     compact_mid=True,
     skip_identity=True,
+    identity_tail=True,
     high_identity=True,
     warn_bad_mfn_once=True,
     foreign_remap_iomap=False,
@@ -347,7 +350,7 @@ SERIES: tuple[Patch, ...] = (
         "25b884a83d48",
         "3.16",
         "frames past the E820 map and past the p2m are 1:1",
-        (("high_identity", True),),
+        (("identity_tail", True), ("high_identity", True)),
     ),
     Patch(
         6,
@@ -383,6 +386,46 @@ SERIES: tuple[Patch, ...] = (
     ),
 )
 """PATCHv6 0/9 of April 2014, in order; ``merged`` is the first release that has the patch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One posting of the series: what changed in it, in the words of its changelog, and how it differs.
+
+    ``changes`` are relative to the whole series as merged; ``not_modelled`` says what of the posting is known
+    to have been wrong but not how, so that it cannot be played.
+    """
+
+    version: int
+    changed: str
+    changes: tuple[tuple[str, Any], ...]
+    not_modelled: str = ""
+
+
+_BEFORE_V6 = (("spurious_only_protection", False),)
+_BEFORE_V5 = (*_BEFORE_V6, ("skip_identity", False))
+_BEFORE_V3 = (*_BEFORE_V5, ("foreign_remap_iomap", True))
+_BEFORE_V2 = (*_BEFORE_V3, ("compact_mid", False), ("identity_tail", False))
+
+REVISIONS: tuple[Revision, ...] = (
+    Revision(1, "the first posting", _BEFORE_V2),
+    Revision(
+        2,
+        "end of RAM to 512 GiB is really set as 1:1; p2m_mid_identity stores large 1:1 regions",
+        _BEFORE_V3,
+        "the end of the E820 was not yet the right one",
+    ),
+    Revision(
+        3,
+        "the right end of the E820; xen_remap_domain_mfn_range() fixed (not posted)",
+        _BEFORE_V5,
+        "p2m_mid_identity was not yet initialised rightly",
+    ),
+    Revision(4, "p2m_mid_identity initialised rightly", _BEFORE_V5),
+    Revision(5, "set_phys_range_identity() skips mids and leaves that are 1:1 already", _BEFORE_V6),
+    Revision(6, "spurious_fault() does not oops after a fault on an M2P access", ()),
+)
+"""The postings of the series, from the changelog of its sixth."""
 
 _VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:[.\-+~].*|[a-z].*)?")
 

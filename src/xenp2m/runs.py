@@ -114,7 +114,7 @@ class RunMap:
         return len(self._starts)
 
     def __iter__(self) -> Iterator[Run]:
-        ends = [*self._starts[1:], self.end_pfn]
+        ends = [*self._starts[1:], self.end_pfn] if self._starts else []
         for start, end, kind, mfn in zip(
             self._starts, ends, self.kinds.tolist(), self.mfns.tolist(), strict=True
         ):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from conformance.sources import SOURCES, load_json
 from xenp2m.arch import X86_64, Arch
-from xenp2m.boot.guest import BootLog, Guest, GuestConfig
+from xenp2m.boot import BootLog, Guest, GuestConfig, P2mOp, boot
 from xenp2m.entry import Kind
 from xenp2m.machine import Bar, E820Entry
 from xenp2m.rules import rules_for
 from xenp2m.runs import Run, RunMap
-from xenp2m.units import GIB, PAGE_SIZE
+from xenp2m.units import GIB, PAGE_SIZE, parse_size
 
 _LINE = re.compile(r"Xen: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] (\w+)")
 
@@ -27,6 +27,7 @@ def guest(
     extra: Sequence[tuple[int, int]] = (),
     dom0: bool = True,
     end_pfn: int | None = None,
+    ops: Sequence[P2mOp] = (),
 ) -> Guest:
     """Make a guest of its p2m, its balloon regions and the map that it was given."""
     rules = rules_for(kernel)
@@ -39,7 +40,7 @@ def guest(
         extra=tuple(extra),
         p2m=RunMap(arch, pages, beyond, runs),
         placements=(),
-        ops=(),
+        ops=tuple(ops),
         log=BootLog(),
         max_p2m_pfn=pages,
         ballooned=0,
@@ -71,28 +72,21 @@ def example(kernel: str, arch: Arch = X86_64, *, dom0: bool = True) -> Guest:
 
 
 def recorded(name: str) -> tuple[Guest, tuple[Bar, ...]]:
-    """Read a recorded boot: the p2m that the kernel really had, its map, and the BARs."""
+    """Boot a recorded machine again, and return it with its BARs; the p2m is the one it really had."""
     folder = SOURCES["capture"].own / name
     truth = load_json(folder / "truth.json")
     kinds = {kind.label: kind for kind in Kind}
-    runs = [Run(pfn, pages, kinds[kind], None) for pfn, pages, kind, _ in truth["runs"]]
     e820 = _e820_of(folder / "dmesg.txt")
-    ballooned = next(run for run in runs if run.kind is Kind.MISSING)
-    end_of_ram = max(entry.end for entry in e820 if entry.is_ram)
+    (dom0_mem,) = (option for option in truth["shape"]["xen_options"] if option.startswith("dom0_mem="))
+    nr_pages = parse_size(dom0_mem.removeprefix("dom0_mem=")) // PAGE_SIZE
+    booted = boot(GuestConfig(nr_pages=nr_pages, e820=tuple(e820)), rules_for(truth["kernel"]))
+    runs = [Run(pfn, pages, kinds[kind], None) for pfn, pages, kind, _ in truth["runs"]]
+    assert booted.p2m == RunMap(X86_64, truth["end_pfn"], booted.p2m.beyond, runs)
     bars = tuple(
         Bar(bdf, int(index), int(start, 16), int(last, 16) + 1 - int(start, 16))
         for bdf, index, start, last in truth["bars"]
     )
-    return (
-        guest(
-            truth["kernel"],
-            runs,
-            e820,
-            extra=[(ballooned.pfn * PAGE_SIZE, end_of_ram)],
-            end_pfn=truth["end_pfn"],
-        ),
-        bars,
-    )
+    return booted, bars
 
 
 def _e820_of(path: Path) -> list[E820Entry]:

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from check.guests import example, guest, recorded
 from xenp2m.arch import X86_32, X86_64, Arch
-from xenp2m.boot.guest import Guest
+from xenp2m.boot import Guest, GuestConfig, boot
 from xenp2m.check.bars import BarVerdict, Verdict, judge_bars
 from xenp2m.check.explain import map_guest_frame
 from xenp2m.entry import Kind
 from xenp2m.machine import Bar, E820Entry
 from xenp2m.mmu.mappers import Mapper
+from xenp2m.rules import rules_for
 from xenp2m.runs import Run
 from xenp2m.units import GIB, MIB, PAGE_SIZE, TIB
 
@@ -130,7 +131,8 @@ def test_patch_5_needs_patch_2_below_the_end_of_the_p2m() -> None:
 
 def test_a_range_that_reaches_the_end_of_the_p2m_was_refused() -> None:
     e820 = [E820Entry(0, 0x10_0000, 1), E820Entry(0xFD_0000_0000, 0x100_0000_0000, 2)]
-    machine = guest("3.15", [Run(0, 0x100, Kind.RAM, None)], e820, end_pfn=X86_64.max_p2m_pfn)
+    config = GuestConfig(nr_pages=0x100, e820=tuple(e820))
+    machine = boot(config, rules_for("3.15"))
     assert (
         judge(machine, 4 * GIB).rule
         == "1:1 range that reaches 512 GiB is refused as a whole; fixed by patch 2"

@@ -1,7 +1,7 @@
 """Where recorded cases come from, and how many there are.
 
-Each kind of case lives in a folder named by an environment variable; without it, in the project's own copy,
-else in ``../shared`` beside the checkout.  A folder that was named and holds no case is a failure, not a pass.
+Each kind of case lives in a folder named by an environment variable; without it, in the project's own
+copy, else in ``../shared`` beside the checkout.  A folder that was named and holds no case is a failure.
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ def replay(setup: dict[str, Any], arch: Arch, policies: list[str]) -> Iterable[s
 
 
 @pytest.mark.parametrize(("path", "index"), SETUPS)
-def test_setup(path: Path, index: int, record_property: Callable[[str, object], None]) -> None:
+def test_pte_case(path: Path, index: int, record_property: Callable[[str, object], None]) -> None:
     document = load(path)
     setup = document["setups"][index]
     record_property("cases", len(setup["cases"]))

@@ -209,3 +209,32 @@ class ReferenceTree:
             "identity_mid_dirty": sum(leaf is not self.identity for leaf in self.mid_identity),
             "missing_mid_dirty": sum(leaf is not self.missing for leaf in self.mid_missing),
         }
+
+    def debugfs(self) -> list[str]:
+        lines = []
+        last = self.arch.max_domain_pages - 1
+        type_start = level_start = 0
+        old_type = old_level = ""
+        for pfn in range(last + 1):
+            level, kind = self._debugfs_entry(pfn) if pfn < last else ("abnormal", "abnormal")
+            if pfn == 0:
+                old_level, old_type = level, kind
+            if kind != old_type:
+                lines.append(f" [{type_start:#x}->{pfn:#x}] {old_type}")
+                type_start, old_type = pfn, kind
+            if level != old_level:
+                lines.append(f" [{level_start:#x}->{pfn:#x}] level {old_level}")
+                level_start, old_level = pfn, level
+        return lines
+
+    def _debugfs_entry(self, pfn: int) -> tuple[str, str]:
+        top, mid, index = self.index(pfn)
+        leaf = self.top[top][mid]
+        if self.top[top] is self.mid_missing:
+            return "top", "missing"
+        if leaf is self.identity:
+            return "middle", "identity"
+        if leaf is self.missing:
+            return "middle", "missing"
+        types = {0: "abnormal", pfn | self.arch.identity_bit: "identity", self.invalid: "missing"}
+        return "entry", types.get(leaf[index], "pfn")

@@ -103,7 +103,7 @@ def test_conversion_drops_the_marker_bits_and_keeps_missing() -> None:
 def test_xen_translates_for_an_auto_translated_guest() -> None:
     guest = FlatP2m(MAP, auto_translated=True)
     assert (pfn_to_mfn(guest, 110), phys_to_machine_mapping_valid(guest, 110)) == (110, True)
-    assert mfn_to_pfn(guest, M2P, 12345) == 12345
+    assert mfn_to_pfn(guest, M2P, 12345) == mfn_to_local_pfn(guest, M2P, 12345) == 12345
     assert mfn_to_pfn_array(guest, M2P, np.array([7], np.uint64)).tolist() == [7]
 
 

@@ -13,6 +13,7 @@ from xenp2m.entry import Kind
 from xenp2m.errors import UsageError
 from xenp2m.p2m.accounting import tree_pages
 from xenp2m.p2m.bug import KernelBug
+from xenp2m.p2m.debugfs import tree_text
 from xenp2m.p2m.tree import Tree
 from xenp2m.rules import Rules, rules_for
 from xenp2m.runs import Run, RunMap
@@ -117,6 +118,7 @@ def test_ranges_do_what_frame_by_frame_does(
     assert tree.to_runs().to_words(0, LIMIT).tolist() == expected[:LIMIT]
     counted = asdict(tree_pages(tree))
     assert {key: counted[key] for key in reference.counts()} == reference.counts()
+    assert tree_text(tree) == reference.debugfs()
     tool = tree.tool_runs()
     assert tool is not None
     seen = [reference.tool_word(pfn) for pfn in range(tree.max_p2m_pfn)]

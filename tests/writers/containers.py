@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable, Iterable
+from typing import BinaryIO
 
 import numpy as np
 import zstandard
@@ -75,7 +77,14 @@ def raw_image(pages: Pages) -> bytes:
 
 
 def core_dump(guest: Guest, *, hvm: bool = False, shared_info: bool = True) -> bytes:
-    """An ``xl dump-core`` of a guest: all its RAM, in order of guest frame."""
+    """An ``xl dump-core`` of a guest, as bytes."""
+    stream = io.BytesIO()
+    write_core(stream, guest, hvm=hvm, shared_info=shared_info)
+    return stream.getvalue()
+
+
+def write_core(stream: BinaryIO, guest: Guest, *, hvm: bool = False, shared_info: bool = True) -> None:
+    """Write an ``xl dump-core`` of a guest: all its RAM, in order of guest frame; empty pages are holes."""
     arch = guest.arch
     entries = [
         (run.pfn + index, (run.mfn or 0) + index)
@@ -84,44 +93,51 @@ def core_dump(guest: Guest, *, hvm: bool = False, shared_info: bool = True) -> b
         for index in range(run.pages)
     ]
     magic = layout.CORE_MAGIC_HVM if hvm else layout.CORE_MAGIC_PV
-    version = struct.pack("<QQ16s", 4, 17, b".7").ljust(1280, b"\0")
     notes = (
         note(b"Xen", 0x200_0000, b"")
         + note(b"Xen", layout.NOTE_CORE_HEADER, struct.pack("<4Q", magic, 1, len(entries), 4096))
-        + note(b"Xen", layout.NOTE_CORE_VERSION, version)
+        + note(b"Xen", layout.NOTE_CORE_VERSION, struct.pack("<QQ16s", 4, 17, b".7").ljust(1280, b"\0"))
         + note(b"Xen", layout.NOTE_CORE_FORMAT, struct.pack("<Q", 1))
     )
     context = bytearray(layout.VCPU_CONTEXT_SIZE)
     cr3 = layout.fold_cr3(guest.cr3, arch)
     struct.pack_into("<Q" if arch.bits == 64 else "<I", context, layout.VCPU_CONTEXT_CR3[arch.bits], cr3)
-    pages = b"".join(guest.pages[mfn].tobytes() if mfn in guest.pages else _ZERO for _, mfn in entries)
-    sections: list[tuple[str, int, bytes]] = [
+    columns = np.array(entries, "<u8")
+    sections: list[tuple[str, int, bytes | None]] = [
         (".note.Xen", 0, notes),
         (".xen_prstatus", len(context), bytes(context)),
+        (".xen_shared_info", 4096, guest.shared_info()),
+        (".xen_pages", 4096, None),
+        (".xen_pfn", 8, columns[:, 0].tobytes()) if hvm else (".xen_p2m", 16, columns.tobytes()),
     ]
-    if shared_info and not hvm:
-        sections.append((".xen_shared_info", 4096, guest.shared_info()))
-    sections.append((".xen_pages", 4096, pages))
-    if hvm:
-        sections.append((".xen_pfn", 8, b"".join(struct.pack("<Q", pfn) for pfn, _ in entries)))
-    else:
-        sections.append((".xen_p2m", 16, b"".join(struct.pack("<QQ", *entry) for entry in entries)))
+    if hvm or not shared_info:
+        del sections[2]
     names = b"\0.shstrtab\0" + b"".join(name.encode() + b"\0" for name, _, _ in sections)
     at = 64 + 64 * (2 + len(sections)) + len(names)
     headers = [bytes(64), struct.pack("<IIQQQQIIQQ", 1, 3, 0, 0, at - len(names), len(names), 0, 0, 0, 0)]
-    body = b""
+    places = []
     for name, entsize, data in sections:
-        pad = -at % 4096 if name == ".xen_pages" else 0
+        size = 4096 * len(entries) if data is None else len(data)
+        at += -at % 4096 if data is None else 0
         kind = 7 if name == ".note.Xen" else 1
         where = names.index(name.encode() + b"\0")
-        headers.append(struct.pack("<IIQQQQIIQQ", where, kind, 0, 0, at + pad, len(data), 0, 0, 0, entsize))
-        body += bytes(pad) + data
-        at += pad + len(data)
+        headers.append(struct.pack("<IIQQQQIIQQ", where, kind, 0, 0, at, size, 0, 0, 0, entsize))
+        places.append(at)
+        at += size
     machine = 62 if arch.bits == 64 else 3
     head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack(
         "<HHIQQQIHHHHHH", 4, machine, 1, 0, 0, 64, 0, 64, 0, 0, 64, 2 + len(sections), 1
     )
-    return head + b"".join(headers) + names + body
+    stream.write(head + b"".join(headers) + names)
+    for (_, _, data), place in zip(sections, places, strict=True):
+        if data is not None:
+            stream.seek(place)
+            stream.write(data)
+            continue
+        for index, (_, mfn) in enumerate(entries):
+            if mfn in guest.pages:
+                stream.seek(place + 4096 * index)
+                stream.write(guest.pages[mfn].tobytes())
 
 
 def _zlib(data: bytes) -> bytes:

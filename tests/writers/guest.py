@@ -25,6 +25,9 @@ LIST_ADDRESS = {64: 0xFFFF_C900_0000_0000, 32: 0xF000_0000}
 BUILDER_ADDRESS = {64: 0xFFFF_FFFF_8100_0000, 32: 0xC100_0000}
 
 
+_KERNEL_END = 1 << 16  # pfns: a kernel image is mapped by addresses of 2 GiB, and lies low
+
+
 class Shape(Enum):
     """How the guest keeps its p2m."""
 
@@ -79,6 +82,7 @@ class _Writer:
             for run in guest.map
             if run.kind is Kind.RAM and run.mfn is not None
             for index in range(run.pages)
+            if run.pfn + index < _KERNEL_END
         ]
 
     def page(self, fill: int = 0) -> tuple[int, int]:

@@ -189,6 +189,6 @@ class Setup:
 
     def identity_tail(self) -> None:
         """Make everything past the last entry of the host map 1:1, where the rules say so."""
-        if self.rules.high_identity:
+        if self.rules.identity_tail:
             end = self.host[-1][1] if self.host else 0
             self.identity((end >> PAGE_SHIFT) & self.arch.word_mask, self.arch.word_mask)

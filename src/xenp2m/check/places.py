@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xenp2m.arch import Arch
-from xenp2m.boot.guest import Guest
+from xenp2m.boot.guest import Guest, OpKind
 from xenp2m.entry import NO_MFN, encode, encode_array
 from xenp2m.machine import E820Entry, E820Type, type_name
 from xenp2m.p2m.m2p import M2p, machine_to_phys_nr
@@ -77,7 +77,6 @@ def spot_at(guest: Guest, pfn: int) -> Spot:
             return Spot(Place.BALLOON, first, last, None)
         low, high = _narrow(low, high, pfn, first, last)
     found: E820Entry | None = None
-    next_ram = _END_OF_FRAMES
     for entry in entries:
         ram = _is_ram(guest, entry)
         first, last = (
@@ -87,13 +86,15 @@ def spot_at(guest: Guest, pfn: int) -> Spot:
             continue
         if first <= pfn < last and (found is None or not ram):
             found = entry
-        if ram and first > pfn:
-            next_ram = min(next_ram, first)
         low, high = _narrow(low, high, pfn, first, last)
     if found is not None and _is_ram(guest, found):
         return Spot(Place.RAM, low, high, found)
-    if tree and not guest.rules.clamp_identity_range and min(next_ram, end_of_map) >= limit:
-        return Spot(Place.REFUSED, low, min(high, limit), found)
+    if tree and not guest.rules.clamp_identity_range:
+        for op in guest.ops:
+            if op.kind is OpKind.IDENTITY and op.end >= limit:
+                if op.start <= pfn < op.end:
+                    return Spot(Place.REFUSED, max(low, op.start), min(high, limit), found)
+                low, high = _narrow(low, high, pfn, op.start)
     return Spot(Place.HOLE if found is None else Place.ENTRY, low, min(high, limit) if tree else high, found)
 
 

@@ -63,7 +63,7 @@ def _missing(rules: Rules, arch: Arch, place: Place, past: str) -> tuple[str, st
         return "the frame number of all ones reads as INVALID_P2M_ENTRY", _P2M
     if place is Place.PAST_P2M:
         return f"past MAX_P2M_PFN ({_limit(arch)}): the lookup returns INVALID; fixed by patch 5", _P2M
-    if place is Place.PAST_E820 and not rules.high_identity:
+    if place is Place.PAST_E820 and not rules.identity_tail:
         return "past the end of the E820 map: p2m missing; fixed by patch 5", _SETUP
     if place is Place.PAST_E820 and not rules.clamp_identity_range:
         text = (

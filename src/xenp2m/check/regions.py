@@ -13,7 +13,7 @@ from xenp2m.units import PAGE_SHIFT, format_size, pfn_down, pfn_up
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Frames ``[start, end)`` that are of one kind in each of the maps; ``end`` is None where nothing follows.
+    """Frames ``[start, end)`` that are of one kind in each map; ``end`` is None where nothing follows.
 
     ``kinds`` holds one kind a map, ``what`` says what the host has there and ``bars`` are the BARs that
     start there.

@@ -144,7 +144,7 @@ class Translator:
         )
 
     def encode(self, text: str) -> Translation:
-        """Make the entry in memory for a guest frame and flags ("0x3800000 PRESENT|RW").  Raises UsageError."""
+        """Make the entry for a guest frame and flags ("0x3800000 PRESENT|RW").  Raises UsageError."""
         arch = self.runs.arch
         value = parse_pte(text, self.rules, arch)
         asked = f"make {describe(value, self.rules, arch)}"

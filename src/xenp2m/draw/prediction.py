@@ -24,7 +24,7 @@ from xenp2m.units import PAGE_SHIFT, format_frames, format_size
 _MOST_BARS = 12
 _TABLE_WIDTH = 80
 
-_SHORT = {
+SHORT_NAMES = {
     Mapper.IOREMAP: "ioremap",
     Mapper.SYSFS: "sysfs mmap",
     Mapper.IO_REMAP: "io_remap_pfn_range",
@@ -201,7 +201,7 @@ def _verdict_cell(verdict: BarVerdict, unicode: bool) -> Text:
         return Text("✓ maps" if unicode else "maps", style=GOOD)
     by_verdict: dict[Verdict, list[str]] = {}
     for mapper, outcome in verdict.mappers.items():
-        by_verdict.setdefault(outcome, []).append(_SHORT[mapper])
+        by_verdict.setdefault(outcome, []).append(SHORT_NAMES[mapper])
     text = Text()
     for outcome in sorted(by_verdict, key=lambda found: -found.severity):
         if text:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xenp2m.dump.containers import Dump, open_dump
     from xenp2m.dump.inspection import INSPECTION_FORMAT, Domain, Inspection, inspect
     from xenp2m.dump.leaves import Ambiguous, Confidence, P2m
-    from xenp2m.dump.m2p import NO_PFN, M2p
+    from xenp2m.dump.m2p import NO_PFN, DenseLookup, M2p, dense_p2m
     from xenp2m.dump.mappings import Classifier, Target, find_frames, list_mappings
     from xenp2m.dump.memory import Memory, PageAbsent, Pages
     from xenp2m.dump.pagetable import Mappings, PageTables, Step, Translation, WalkReport
@@ -32,6 +32,7 @@ __all__ = [
     "Ambiguous",
     "Classifier",
     "Confidence",
+    "DenseLookup",
     "Domain",
     "Dump",
     "Inspection",
@@ -47,6 +48,7 @@ __all__ = [
     "Target",
     "Translation",
     "WalkReport",
+    "dense_p2m",
     "find_frames",
     "inspect",
     "list_mappings",
@@ -58,7 +60,7 @@ _HOMES = {
     "containers": ("Dump", "open_dump"),
     "inspection": ("INSPECTION_FORMAT", "Domain", "Inspection", "inspect"),
     "leaves": ("Ambiguous", "Confidence", "P2m"),
-    "m2p": ("NO_PFN", "M2p"),
+    "m2p": ("NO_PFN", "DenseLookup", "M2p", "dense_p2m"),
     "mappings": ("Classifier", "Target", "find_frames", "list_mappings"),
     "memory": ("Memory", "PageAbsent", "Pages"),
     "pagetable": ("Mappings", "PageTables", "Step", "Translation", "WalkReport"),

@@ -19,7 +19,6 @@ from xenp2m.dump.virtual import VirtualPages
 from xenp2m.units import PAGE_SHIFT
 
 _PER_PAGE = 4096 // layout.PAGE_INFO_SIZE
-_CHUNK = 4096
 _FIRST_RESERVED = 0x7FF0
 """DOMID_FIRST_RESERVED: ids from here on are no domains."""
 _MAX_OWNERS = 0x8000  # ids are below 0x7ff0; in a damaged table any word can look like an owner
@@ -49,21 +48,13 @@ class FrameTable:
         """Machine frames from 0 up to the end of the table."""
         return self._pages.count * _PER_PAGE
 
-    def _fields(self, first: int, last: int) -> tuple[Frames, Frames]:
-        """Return types (top bits of type_info) and owners of the frames in pages ``[first, last)``."""
-        read = self._pages.read(np.arange(first, last, dtype=np.uint64))
+    def _fields(self, pages: Frames) -> tuple[Frames, Frames]:
+        """Return types (top bits of type_info) and owners of the frames in some pages of the table."""
+        read = self._pages.read(pages)
         rows = read.words.reshape(-1, layout.PAGE_INFO_SIZE // 8)
         used = (rows[:, layout.PAGE_INFO_COUNT // 8] != 0) | (rows[:, layout.PAGE_INFO_TYPE // 8] != 0)
         owners = rows[:, layout.PAGE_INFO_OWNER // 8] & np.uint64(0xFFFF_FFFF)
         return rows[:, layout.PAGE_INFO_TYPE // 8] >> np.uint64(layout.PGT_SHIFT), np.where(used, owners, 0)
-
-    def _spans(self) -> list[tuple[int, int]]:
-        starts, counts, _ = self._pages.spans()
-        return [
-            (at, min(at + _CHUNK, start + count))
-            for start, count in zip(starts.tolist(), counts.tolist(), strict=True)
-            for at in range(start, start + count, _CHUNK)
-        ]
 
     def owner(self, mfns: Frames) -> Frames:
         """Return the owner field (frame of struct domain) of many machine frames; 0 where there is none."""
@@ -74,8 +65,8 @@ class FrameTable:
     def owners(self) -> list[Owner]:
         """Return the domains whose struct domain, shared_info and frames name each other."""
         counts: dict[int, int] = {}
-        for first, last in self._spans():
-            _, owners = self._fields(first, last)
+        for page_numbers in self._pages.present():
+            _, owners = self._fields(page_numbers)
             found, numbers = np.unique(owners[owners != 0], return_counts=True)
             for owner, number in zip(found.tolist(), numbers.tolist(), strict=True):
                 counts[owner] = counts.get(owner, 0) + number
@@ -108,8 +99,9 @@ class FrameTable:
     def top_tables(self, owner: int) -> list[int]:
         """Return the frames of the validated top-level page tables that a domain owns."""
         found: list[int] = []
-        for first, last in self._spans():
-            types, owners = self._fields(first, last)
+        for pages in self._pages.present():
+            types, owners = self._fields(pages)
             rows = np.flatnonzero((types == layout.PGT_L4) & (owners == np.uint64(owner)))
-            found.extend((rows + first * _PER_PAGE).tolist())
+            numbers = pages[rows // _PER_PAGE].astype(np.int64) * _PER_PAGE + rows % _PER_PAGE
+            found.extend(numbers.tolist())
         return found

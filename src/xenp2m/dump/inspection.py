@@ -204,6 +204,8 @@ def _columns(core: CoreInfo) -> tuple[np.ndarray, np.ndarray, int]:
     listed = core.pfns < np.uint64(1 << 40)
     pfns = core.pfns[listed]
     mfns = np.full(len(pfns), np.uint64(NO_MFN)) if core.mfns is None else core.mfns[listed]
+    if len(pfns) and bool((pfns[1:] > pfns[:-1]).all()):
+        return pfns, mfns, int(pfns[-1]) + 1
     unique, first = np.unique(pfns, return_index=True)
     return unique, mfns[first], int(unique[-1]) + 1 if len(unique) else 0
 

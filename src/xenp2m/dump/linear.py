@@ -89,11 +89,14 @@ class LinearList:
         spans: list[Span] = []
         index: list[NDArray[np.int64]] = []
         frames: list[Frames] = []
+        own: set[int] = set()
         for slot in range(count):
             first = slot * self.leaves_per_slot
             shared = self.uniform(slot)
-            if shared is None and int(self.slots[slot]) == NO_MFN:
-                shared = NO_MFN
+            table = int(self.slots[slot])
+            if shared is None and (table == NO_MFN or table in own):
+                shared = NO_MFN  # not mapped, or by a table of another place, which no list has
+            own.add(table)
             if shared is None:
                 index.append(np.arange(first, first + self.leaves_per_slot))
                 frames.append(self.row(slot))

@@ -7,6 +7,7 @@ there the toolstack's list of pages is inverted.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +15,10 @@ import numpy as np
 from xenp2m.dump import layout
 from xenp2m.dump.memory import Frames, Memory, merged
 from xenp2m.dump.virtual import VirtualPages
-from xenp2m.entry import NO_MFN
+from xenp2m.entry import NO_MFN, Kind
+from xenp2m.runs import RunMap
+
+_MAX_MFN = 1 << 40
 
 NO_PFN = NO_MFN
 """Stands for "no guest frame": what Xen stores for a frame without owner, and what is not mapped."""
@@ -59,31 +63,73 @@ class HostM2p:
         return self._pages.elements(mfns, NO_PFN)
 
 
+class DenseLookup:
+    """Frames by frame, as one array: ``table[frame]``, with NO_MFN where there is none."""
+
+    def __init__(self, table: Frames) -> None:
+        """Take the table (uint64)."""
+        self._table = np.append(table, np.uint64(NO_MFN))
+
+    @property
+    def count(self) -> int:
+        """Frames from 0 up to the end of the table."""
+        return len(self._table) - 1
+
+    def lookup(self, frames: Frames) -> Frames:
+        """Look up many frames (uint64, any shape); NO_MFN where the table has none."""
+        found: Frames = self._table[np.minimum(frames, np.uint64(self.count))]
+        return found
+
+
+def dense_p2m(known: RunMap) -> DenseLookup:
+    """Make a table of machine frames by guest frame, for millions of lookups: 8 bytes a frame.
+
+    It reaches to the end of RAM and foreign frames, and holds NO_MFN for missing frames; an identity frame
+    is its own machine frame.  For guest frames past it ask the map.
+    """
+    end = max((run.end for run in known if run.kind in (Kind.RAM, Kind.FOREIGN)), default=0)
+    return DenseLookup(known.lookup(np.arange(end, dtype=np.uint64))[1])
+
+
 class CoreM2p:
     """The inverse of the page list of an ``xl dump-core``."""
 
     found_by = "inverse of .xen_p2m"
 
     def __init__(self, pfns: Frames, mfns: Frames) -> None:
-        listed = np.flatnonzero(mfns < np.uint64(1 << 40))
-        order = np.argsort(mfns[listed], kind="stable")
-        self._mfns = mfns[listed][order]
-        self._pfns = pfns[listed][order]
+        self._columns = (pfns, mfns)
 
-    @property
+    @cached_property
+    def _dense(self) -> DenseLookup | None:
+        """The table, made when it is first asked for; None when it would be much larger than the list."""
+        pfns, mfns = self._columns
+        if self.count > 64 * len(mfns) + (1 << 20):
+            return None
+        listed = mfns < np.uint64(_MAX_MFN)
+        table = np.full(self.count, np.uint64(NO_PFN))
+        table[mfns[listed].astype(np.int64)] = pfns[listed]
+        return DenseLookup(table)
+
+    @cached_property
+    def _sorted(self) -> tuple[Frames, Frames]:
+        pfns, mfns = self._columns
+        listed = np.flatnonzero(mfns < np.uint64(_MAX_MFN))
+        order = listed[np.argsort(mfns[listed], kind="stable")]
+        return mfns[order], pfns[order]
+
+    @cached_property
     def count(self) -> int:
         """Machine frames from 0 up to the end of the table."""
-        return int(self._mfns[-1]) + 1 if len(self._mfns) else 0
+        mfns = self._columns[1]
+        return int(mfns[mfns < np.uint64(_MAX_MFN)].max(initial=0)) + 1
 
     def lookup(self, mfns: Frames) -> Frames:
         """Return the guest frame of many machine frames; NO_PFN where the guest has none."""
-        result = np.full(mfns.shape, np.uint64(NO_PFN))
-        if len(self._mfns) == 0:
-            return result
-        at = np.minimum(np.searchsorted(self._mfns, mfns), len(self._mfns) - 1)
-        found = self._mfns[at] == mfns
-        result[found] = self._pfns[at[found]]
-        return result
+        if self._dense is not None:
+            return self._dense.lookup(mfns)
+        known, pfns = self._sorted
+        at = np.minimum(np.searchsorted(known, mfns), len(known) - 1)
+        return np.where(known[at] == mfns, pfns[at], np.uint64(NO_PFN))
 
 
 def host_m2p(memory: Memory, root: int) -> HostM2p | None:

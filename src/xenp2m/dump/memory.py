@@ -48,6 +48,10 @@ class Memory(Protocol):
     def translated(self) -> bool:
         """True where guest frames are also machine frames here: an HVM guest, or memory without a guest."""
 
+    @property
+    def held(self) -> int:
+        """Machine frames present, at most: an upper bound that costs nothing."""
+
     def ranges(self) -> Frames:
         """Return the machine frames present: shape (n, 2), sorted half-open ranges."""
 
@@ -154,6 +158,11 @@ class ExtentMemory:
         self._starts = np.ascontiguousarray(extents[:, 0]).astype(np.uint64)
         self._ends = np.ascontiguousarray(extents[:, 1]).astype(np.uint64)
         self._offsets = np.ascontiguousarray(extents[:, 2])
+
+    @property
+    def held(self) -> int:
+        """Machine frames present."""
+        return int((self._ends - self._starts).sum())
 
     def ranges(self) -> Frames:
         """Return the frames present."""

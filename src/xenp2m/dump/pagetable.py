@@ -23,7 +23,7 @@ from xenp2m.units import PAGE_SHIFT, PAGE_SIZE
 
 _SHIFTS = {64: (39, 30, 21, 12), 32: (30, 21, 12)}
 _CHUNK = 1024  # tables per step: 4 MiB of entries
-_FREE_TABLES = 1 << 20
+_FREE_TABLES = 1 << 15  # a p2m list of 16 TiB refers so often to its shared level 1 table
 
 _ONE = np.uint64(1)
 _P = np.uint64(PRESENT)
@@ -177,8 +177,7 @@ class PageTables:
     ) -> Iterator[Mappings]:
         report = WalkReport() if report is None else report
         last = ((1 << self.arch.bits) if end is None else end) - 1
-        held = int((np.diff(self.memory.ranges(), axis=1)).sum())
-        budget = _FREE_TABLES + 2 * held
+        budget = _FREE_TABLES + 2 * self.memory.held
         walk = _Walk(self.memory, self._shifts, start, last, xen, tables, report, budget)
         yield from walk.descend(0, np.array([self.root], np.uint64), np.zeros(1, np.uint64), ())
 

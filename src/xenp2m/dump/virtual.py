@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from xenp2m.dump.memory import Frames, Memory, Pages, absent
 from xenp2m.dump.pagetable import Mappings, PageTables
 from xenp2m.units import PAGE_SHIFT
 
+_SPARE = 1 << 18  # pages of one large page, of which the dump may hold few
 _NO_FRAME = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
@@ -17,7 +20,15 @@ class VirtualPages:
 
     def __init__(self, memory: Memory, root: int, start: int, end: int) -> None:
         self.memory = memory
-        found: Mappings = PageTables(memory, root).leaves(start, end, xen=True)
+        self._held = memory.held
+        blocks: list[Mappings] = []
+        total = 0
+        for block in PageTables(memory, root).blocks(start, end, xen=True):
+            blocks.append(block)
+            total += len(block.va)
+            if total > 2 * self._held + _SPARE:
+                break  # Xen maps each page once: this is no table of Xen's
+        found = Mappings.join(blocks)
         self._starts = (found.va - np.uint64(start)) >> np.uint64(PAGE_SHIFT)
         self._counts = found.pages
         self._mfns = found.mfn
@@ -27,6 +38,30 @@ class VirtualPages:
     def spans(self) -> tuple[Frames, Frames, Frames]:
         """Return the mapped spans: first page number, pages, first machine frame (uint64 arrays)."""
         return self._starts, self._counts, self._mfns
+
+    def present(self, chunk: int = 4096) -> Iterator[Frames]:
+        """Yield the numbers of the pages that are mapped and in the dump, at most ``chunk`` at a time."""
+        ranges = self.memory.ranges()
+        if len(ranges) == 0:
+            return
+        looked_at = 0
+        ends = np.cumsum(self._counts)
+        at = 0
+        while at < len(ends) and looked_at <= 2 * self._held + _SPARE:
+            base = int(ends[at - 1]) if at else 0
+            stop = max(int(np.searchsorted(ends, np.uint64(base + chunk), side="right")), at + 1)
+            counts = self._counts[at:stop].astype(np.int64)
+            firsts = np.repeat(ends[at:stop].astype(np.int64) - counts - base, counts)
+            within = (np.arange(int(counts.sum())) - firsts).astype(np.uint64)
+            pages = np.repeat(self._starts[at:stop], counts) + within
+            frames = np.repeat(self._mfns[at:stop], counts) + within
+            index = np.searchsorted(ranges[:, 0], frames, side="right") - 1
+            held = (index >= 0) & (frames < ranges[index, 1])
+            looked_at += len(pages)
+            at = stop
+            kept = pages[held]
+            for piece in range(0, len(kept), chunk):
+                yield kept[piece : piece + chunk]
 
     def frames(self, pages: Frames) -> Frames:
         """Return the machine frame behind each page number; all ones where nothing is mapped."""

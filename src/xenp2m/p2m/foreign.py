@@ -7,14 +7,13 @@ Linux 3.15 to 7.0.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from errno import EINVAL, ENOMEM
 from typing import NamedTuple
 
 from xenp2m.p2m.list import LinearList
 from xenp2m.p2m.m2p import M2p, pfn_to_mfn
 from xenp2m.p2m.tree import Tree
 
-ENOMEM = 12
-EINVAL = 22
 GNTST_GENERAL_ERROR = -1
 
 

@@ -7,6 +7,7 @@ it lies in an area of its own, in which missing and 1:1 parts share read-only pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from errno import ENOMEM
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,6 @@ OWN = 2
 """A mid-sized piece of the list whose page table pages are private."""
 SIF_VIRT_P2M_4TOOLS = 1 << 4
 """start_info flag: tools read the list at its virtual address, and no frame list is needed."""
-
-ENOMEM = 12
 
 
 class LinearList(PagedP2m):

@@ -98,10 +98,11 @@ def runs_of(leaves: Leaves, table: Table, *, raw: bool = False) -> Iterator[Run]
 class Reader:
     """Bulk lookup through a table of leaf numbers, which must not change while the reader is used."""
 
-    __slots__ = ("_bases", "_ends", "_firsts", "_leaves", "_stretches", "_table", "end_pfn")
+    __slots__ = ("_bases", "_firsts", "_leaves", "_stretches", "_table", "_words", "end_pfn")
 
     def __init__(self, leaves: Leaves, table: Table) -> None:
         self._leaves = leaves
+        self._words = leaves.all_words()
         self._table = table
         self._stretches = list(stretches(table))
         self._firsts = [stretch.first for stretch in self._stretches]
@@ -116,6 +117,7 @@ class Reader:
         """
         flat = np.ascontiguousarray(pfns).reshape(-1)
         words = np.empty(flat.shape, np.uint64)
+        self._words = self._leaves.all_words()
         for at in range(0, len(flat), BLOCK):
             block, out = flat[at : at + BLOCK], words[at : at + BLOCK]
             low, high = int(block.min()), int(block.max())
@@ -136,7 +138,6 @@ class Reader:
         entries = self._leaves.entries
         shift = entries.bit_length() - 1
         identity = np.uint64(self._leaves.arch.identity_bit)
-        words = self._leaves.all_words()
         first, end, leaf = self._stretches[bisect_right(self._firsts, low >> shift) - 1]
         if (high >> shift) < end:
             base = (leaf - first) * entries
@@ -145,14 +146,14 @@ class Reader:
             elif leaf < FIRST_OWN:
                 out.fill(self._leaves.arch.invalid)
             elif base >= 0:
-                words[base:].take(pfns.view(np.int64), out=out, mode="clip")
+                self._words[base:].take(pfns.view(np.int64), out=out, mode="clip")
             else:
-                words.take(pfns.view(np.int64) + base, out=out, mode="clip")
+                self._words.take(pfns.view(np.int64) + base, out=out, mode="clip")
             return
         slots = (pfns >> np.uint64(shift)).view(np.int64)
         index = self._bases.take(slots, mode="clip")
         index += pfns.view(np.int64)
-        words.take(index, out=out, mode="clip")
+        self._words.take(index, out=out, mode="clip")
         shared = self._table.take(slots, mode="clip") == IDENTITY
         if shared.any():
             np.copyto(out, pfns | identity, where=shared)

@@ -152,7 +152,10 @@ class M2p:
 
 
 def mfn_to_pfn_no_overrides(m2p: M2p, mfn: int) -> int:
-    """Return the M2P's word of a machine frame, unchecked; all ones where there is none."""
+    """Return the M2P's word of a machine frame, unchecked; all ones where there is none.
+
+    The guest is not auto-translated: kernels up to 4.4 answer ``mfn`` itself for one that is.
+    """
     word = m2p.read(mfn)
     return m2p.arch.invalid if word is None else word
 
@@ -203,6 +206,8 @@ def mfn_to_local_pfn(p2m: P2m, m2p: M2p, mfn: int, overrides: Mapping[int, int] 
 
     (bfn_to_local_pfn since 4.13 at the latest.)
     """
+    if p2m.auto_translated:
+        return mfn
     pfn = mfn_to_pfn(p2m, m2p, mfn, overrides)
     return pfn if p2m.get(pfn) == mfn else p2m.arch.invalid
 

@@ -9,8 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 1 << 15
+BLOCK = 1 << 16
 """Elements handled at a time in bulk work: the block and its temporaries stay in the second-level cache."""
+
+
+_BUCKET_BITS = 14
+_MOST_ROUNDS = 4
 
 
 class Piece(NamedTuple):
@@ -24,10 +28,21 @@ class Piece(NamedTuple):
 class Pieces:
     """A map of every frame number from 0 on, made of pieces; the last one has no end.
 
-    Words are 64 bits wide and wrap.
+    Words are 64 bits wide and wrap.  Bulk look-ups start from a table of the piece at the start of each of
+    2^14 equal buckets of frames, and go on from there piece by piece.
     """
 
-    __slots__ = ("_factors", "_offsets", "_pieces", "_starts", "_starts_array")
+    __slots__ = (
+        "_buckets",
+        "_factors",
+        "_lasts",
+        "_offsets",
+        "_pieces",
+        "_rounds",
+        "_shift",
+        "_starts",
+        "_starts_array",
+    )
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         """Make a map of ``pieces``, which are sorted by start; the first one starts at 0."""
@@ -37,6 +52,11 @@ class Pieces:
         self._factors = np.array([piece.counts for piece in pieces], np.uint64)
         words = np.array([piece.word for piece in pieces], np.uint64)
         self._offsets = words - self._factors * self._starts_array
+        self._lasts = np.append(self._starts_array[1:] - np.uint64(1), np.uint64(2**64 - 1))
+        self._shift = np.uint64(max(self._starts[-1].bit_length() - _BUCKET_BITS, 0))
+        edges = np.arange((self._starts[-1] >> int(self._shift)) + 2, dtype=np.uint64) << self._shift
+        self._buckets: NDArray[np.intp] = np.searchsorted(self._starts_array, edges, side="right") - 1
+        self._rounds = int(np.diff(self._buckets).max(initial=0))
 
     def index(self, frame: int) -> int:
         """Return the number of the piece that holds ``frame``."""
@@ -66,10 +86,20 @@ class Pieces:
                 if numbers is not None:
                     numbers[at : at + BLOCK] = first
                 continue
-            index = np.searchsorted(self._starts_array, block, side="right")
-            index -= 1
-            np.multiply(block, self._factors[index], out=out)
-            out += self._offsets[index]
+            index = self._indices(block)
+            np.multiply(block, self._factors.take(index, mode="clip"), out=out)
+            out += self._offsets.take(index, mode="clip")
             if numbers is not None:
                 numbers[at : at + BLOCK] = index
         return words.reshape(frames.shape)
+
+    def _indices(self, frames: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """Return the number of the piece that holds each frame."""
+        if self._rounds > _MOST_ROUNDS:
+            found: NDArray[np.intp] = np.searchsorted(self._starts_array, frames, side="right") - 1
+            return found
+        bucket = np.minimum(frames >> self._shift, np.uint64(len(self._buckets) - 1)).view(np.int64)
+        index: NDArray[np.intp] = self._buckets.take(bucket, mode="clip")
+        for _ in range(self._rounds):
+            index += frames > self._lasts.take(index, mode="clip")
+        return index

@@ -65,11 +65,19 @@ class CoreMemory:
         self.translated = mfns is None
         self._by_pfn: _Index | None = None
         self._by_mfn: _Index | None = None
+        self._ranges: Frames | None = None
+
+    @property
+    def held(self) -> int:
+        """Machine frames present, at most."""
+        return len(self._mfns)
 
     def ranges(self) -> Frames:
         """Return the machine frames present."""
-        frames = np.unique(self._mfns[self._mfns < np.uint64(_MAX_FRAME)])
-        return merged(np.stack([frames, frames + np.uint64(1)], axis=1))
+        if self._ranges is None:
+            frames = np.unique(self._mfns[self._mfns < np.uint64(_MAX_FRAME)])
+            self._ranges = merged(np.stack([frames, frames + np.uint64(1)], axis=1))
+        return self._ranges
 
     def read_pages(self, mfns: Frames) -> Pages:
         """Read pages by machine frame."""

@@ -156,10 +156,21 @@ class KdumpMemory:
     def __init__(self, parts: Sequence[_Part]) -> None:
         """Take the parts, sorted by their first frame."""
         self._parts = parts
+        self._ranges: Frames | None = None
+
+    @property
+    def held(self) -> int:
+        """Machine frames present, at most: as many as pages fit into the files."""
+        return sum(
+            min(part.header.end - part.header.first, part.file.size // _DESCRIPTOR.itemsize)
+            for part in self._parts
+        )
 
     def ranges(self) -> Frames:
         """Return the frames present."""
-        return np.concatenate([part.ranges() for part in self._parts])
+        if self._ranges is None:
+            self._ranges = np.concatenate([part.ranges() for part in self._parts])
+        return self._ranges
 
     def read_pages(self, mfns: Frames) -> Pages:
         """Read pages by machine frame."""

@@ -1,0 +1,31 @@
+"""``xenp2m series``: the nine patches of 2014, one by one, on a machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from xenp2m.cli.options import captures_argument, what_if_options
+
+
+@click.command(name="series")
+@captures_argument
+@what_if_options
+def command(captures: tuple[str, ...], boot: int | None, **options: Any) -> None:
+    """The nine patches of 2014, one by one, on a machine.
+
+    Starts at 3.15 and adds the patches of "x86/xen: fixes for mapping high MMIO regions" in order: which
+    frames become 1:1, what the p2m and the identity calls cost, which ways of mapping start to work, the PTE
+    before and after. Then the six postings of the series, as far as its changelog tells.
+
+    \b
+      xenp2m series dmesg.txt --dom0-mem 4G
+      xenp2m series xen.txt lspci.txt
+    """
+    from xenp2m.check.series import walk_series
+    from xenp2m.cli.options import read_machine, what_if
+    from xenp2m.draw.console import stdout
+    from xenp2m.draw.series import print_walk
+
+    print_walk(walk_series(read_machine(captures, boot), what_if(**options)), stdout())
