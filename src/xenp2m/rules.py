@@ -92,7 +92,7 @@ class Rules:
     """
 
     name: str
-    since: tuple[int, int]
+    since: tuple[int, ...]
     generation: str
 
     # Memory setup (arch/x86/xen/setup.c)
@@ -278,8 +278,14 @@ _C419 = replace(
     inverts_non_present=True,
     pae_frame_end=52,  # came with the inversion, which needs the room (3.18.140 has it too)
 )
-_C421 = replace(_C419, name="4.21", since=(4, 21), generation="C64", discarded_ram=DiscardedRam.DROPPED)
-_C510 = replace(_C421, name="5.10", since=(5, 10), has_32bit=False)  # from documentation
+_C420 = replace(
+    _C419,
+    name="4.19.86",
+    since=(4, 19, 86),  # seen gone here and in 5.0; 4.19.5 still has it
+    generation="C64",
+    discarded_ram=DiscardedRam.DROPPED,
+)
+_C510 = replace(_C420, name="5.10", since=(5, 10), has_32bit=False)  # from documentation
 _C61 = replace(
     _C510,
     name="6.1",
@@ -303,7 +309,7 @@ KERNELS: tuple[Rules, ...] = (
     _C414,
     _C416,
     _C419,
-    _C421,
+    _C420,
     _C510,
     _C61,
     _C65,
@@ -427,7 +433,7 @@ REVISIONS: tuple[Revision, ...] = (
 )
 """The postings of the series, from the changelog of its sixth."""
 
-_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:[.\-+~].*|[a-z].*)?")
+_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,4}))?(?:[.\-+~].*|[a-z].*)?")
 
 
 @lru_cache
@@ -450,7 +456,7 @@ def rules_for(kernel: str) -> Rules:
             expected='a version such as 3.15 or 6.1, "series", or "series:1-5"',
             found=repr(kernel),
         )
-    version = int(match[1]), int(match[2])
+    version = int(match[1]), int(match[2]), int(match[3] or 0)
     known = [rules for rules in KERNELS if rules.since <= version]
     if not known:
         raise UsageError("kernel too old to be modelled", expected="3.2 or later", found=repr(kernel))

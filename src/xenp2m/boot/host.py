@@ -47,9 +47,15 @@ class Assumption:
     start: int | None = None
     end: int | None = None
 
+    @property
+    def reason(self) -> str:
+        """Where it holds and why, without what it is."""
+        place = "" if self.start is None or self.end is None else f"{self.start:#x}-{self.end - 1:#x}, "
+        seen = "" if self.source == "assumed" else f" ({self.source})"
+        return f"{place}{self.why}{seen}"
+
     def __str__(self) -> str:
-        place = "" if self.start is None or self.end is None else f" {self.start:#x}-{self.end - 1:#x}"
-        return f"{self.what}{place}: {self.why} ({self.source})"
+        return f"{self.what}: {self.reason}"
 
 
 def host_map(
@@ -179,12 +185,13 @@ def _memory(machine: Machine, asked: MemorySpec | None) -> tuple[int, int, list[
             maximum = machine.max_reservation
         if machine.nr_pages is not None:
             return machine.nr_pages, maximum, guesses
-    exact = spec.size is not None and not spec.size.percent and not spec.size.all_but
-    if not exact or nr_pages != (spec.size.pages if spec.size else 0):
+    fixed = spec.size is not None and spec.size.pages == nr_pages and not spec.size.percent
+    if not fixed:
+        given = spec.size is not None and (spec.size.pages or spec.size.percent)
         guesses.append(
             Assumption(
-                f"dom0 starts with {nr_pages} frames ({format_frames(nr_pages)})",
-                f"dom0_mem={spec.text}" if spec.size else "Xen's default without dom0_mem",
+                f"dom0 starts with {format_frames(nr_pages)} ({nr_pages} frames)",
+                f"dom0_mem={spec.text}" if given else "what Xen gives it without dom0_mem=",
                 "estimated",
             )
         )

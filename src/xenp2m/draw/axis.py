@@ -45,11 +45,12 @@ class Axis:
         """Return the labels of the axis as one line: powers of two, evenly spaced, as many as fit."""
         doublings = self.edges[-1].bit_length() - 1 - _FIRST_BIT
         step = next(step for step in (1, 2, 4, 8, 16, 64) if self.width * step >= doublings * _LABEL_GAP)
-        labels = ["0", *" " * (self.width + _LABEL_GAP)]
+        labels = ["0", *" " * (self.width - 1)]
         for bit in range(_FIRST_BIT + step, _FIRST_BIT + doublings + 1, step):
             column = self.column((1 << bit) + (1 << bit - 8))
             text = _short(1 << bit)
-            labels[column : column + len(text)] = text
+            if column + len(text) <= self.width:
+                labels[column : column + len(text)] = text
         return "".join(labels).rstrip()
 
     def fill(self, cell: Callable[[int, int], str]) -> list[str]:

@@ -122,8 +122,11 @@ def _headline(prediction: Prediction) -> Text:
 
 def _remarks(predictions: Sequence[Prediction]) -> list[str]:
     """Return what was assumed and what the readers warn of, each once."""
-    assumed = dict.fromkeys(assumption for prediction in predictions for assumption in prediction.assumptions)
-    return [f"assumed: {assumption}" for assumption in assumed] + [
+    assumed: dict[str, dict[str, None]] = {}
+    for prediction in predictions:
+        for assumption in prediction.assumptions:
+            assumed.setdefault(assumption.what, {})[assumption.reason] = None
+    return [f"assumed: {what}: {'; '.join(reasons)}" for what, reasons in assumed.items()] + [
         f"{note.severity.value}: {note}"
         for note in predictions[0].notes
         if note.severity is not Severity.INFO
