@@ -191,24 +191,30 @@ class MapBuilder:
         self._used_often = np.array(list(leaves.uses()), np.uint64)
         for span in leaves.spans:
             found.extend(self._span(span.first * per, span.leaves * per, span.frame))
-        same = np.diff(leaves.index) != 1
+        found.extend(self._single(leaves))
+        found.sort()
+        self.ambiguous.sort(key=lambda each: each.start)
+        return found
+
+    def _single(self, leaves: Leaves) -> Iterator[Run]:
+        """Yield the runs of the leaves that are listed one by one."""
+        per = self._arch.pfns_per_leaf
+        if len(leaves.index) == 0:
+            return
+        breaks = np.diff(leaves.index) != 1
         special = self._special(leaves.frames)
-        same |= special[1:] != special[:-1]
-        same |= (special[1:] != 0) & (leaves.frames[1:] != leaves.frames[:-1])
-        starts = (
-            np.concatenate(([0], np.flatnonzero(same) + 1)) if len(leaves.index) else np.zeros(0, np.int64)
-        )
+        breaks |= special[1:] != special[:-1]
+        breaks |= (special[1:] != 0) & (leaves.frames[1:] != leaves.frames[:-1])
+        starts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
         ends = np.append(starts[1:], len(leaves.index))
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             pfn = int(leaves.index[start]) * per
             if special[start]:
-                found.extend(self._span(pfn, (end - start) * per, int(leaves.frames[start])))
+                yield from self._span(pfn, (end - start) * per, int(leaves.frames[start]))
                 continue
             for at in range(start, end, _CHUNK):
                 part = leaves.frames[at : min(at + _CHUNK, end)]
-                found.extend(self._own(pfn + (at - start) * per, part))
-        found.sort()
-        return found
+                yield from self._own(pfn + (at - start) * per, part)
 
     def _special(self, frames: Frames) -> NDArray[np.bool_]:
         special: NDArray[np.bool_] = frames == _NO
@@ -265,6 +271,8 @@ class MapBuilder:
 
     def unknown(self, pfn: int, count: int, among: tuple[Kind, ...], reason: str) -> None:
         """Remember that some frames can be several things."""
+        if count <= 0:
+            return
         last = self.ambiguous[-1] if self.ambiguous else None
         if last is not None and last.end == pfn and last[2:] == (among, reason):
             self.ambiguous[-1] = last._replace(end=pfn + count)

@@ -92,7 +92,7 @@ def _beyond_text(beyond: Kind) -> str:
 def frame_list(memory: Memory, info: SharedInfo) -> Leaves:
     """Read the tree of machine frames that a guest publishes: one leaf frame for each leaf below max_pfn."""
     arch = info.arch
-    if info.frame_list_list is None:
+    if info.frame_list_list is None or info.max_pfn == 0:
         raise MissingFactError("the guest has published no frame list list")
     top = guest_words(read_page(memory, info.frame_list_list), arch)
     count = min(-(-info.max_pfn // arch.pfns_per_leaf), arch.entries_per_page**2)
@@ -283,7 +283,7 @@ def _read_kernel_tree(
         np.concatenate(index) if index else np.empty(0, np.int64),
         np.concatenate(frames) if frames else np.empty(0, np.uint64),
     )
-    count = min(len(listed.index), width)
-    own = rows[places[0]][:count]
-    differs = int((own != listed.frames[:count]).sum())
-    return None if 2 * differs > count else (leaves, differs)
+    count = len(listed.index)
+    differing = rows[places[: -(-count // width)]].reshape(-1)[:count] != listed.frames
+    first_differ = int(differing[:width].sum())
+    return None if 2 * first_differ > min(count, width) else (leaves, int(differing.sum()))
