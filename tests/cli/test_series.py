@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cli.program import DATA, assert_one_clear_error, run
@@ -92,6 +94,26 @@ def test_the_tree_at_the_head_of_the_kernel_source() -> None:
 def test_the_list_of_later_kernels_is_drawn_too() -> None:
     out = run("tree", EXAMPLES / "p2m-head-comment.json", "--kernel", "6.1").out
     assert "p2m_identity_pte" in out
+
+
+def test_the_walk_as_json() -> None:
+    value = json.loads(run("series", WORKSTATION, "--json").out)
+    assert value["format"] == "xenp2m.series/1"
+    assert value["before"]["entries"]["io_remap_pfn_range"] == 0x200
+    assert [patch["number"] for patch in value["patches"]] == list(range(1, 10))
+    assert value["patches"][4]["beyond"] == "identity"
+
+
+def test_the_tree_as_json() -> None:
+    (value,) = json.loads(run("tree", EXAMPLES / "p2m-head-comment.json", "--kernel", "3.16", "--json").out)
+    assert value["format"] == "xenp2m.tree/1"
+    assert [slots["page"] for slots in value["top"]] == [
+        "mid page",
+        "mid page",
+        "p2m_mid_missing",
+        "p2m_mid_identity",
+    ]
+    assert value["top"][1]["below"][1]["content"][1]["kind"] == "identity"
 
 
 def test_bad_questions() -> None:

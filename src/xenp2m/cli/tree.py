@@ -13,7 +13,12 @@ from xenp2m.cli.options import captures_argument, kernel_option, what_if_options
 @captures_argument
 @kernel_option
 @what_if_options
-def command(captures: tuple[str, ...], kernels: tuple[str, ...], boot: int | None, **options: Any) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON array, an object a kernel (xenp2m.tree/1)."
+)
+def command(
+    captures: tuple[str, ...], kernels: tuple[str, ...], boot: int | None, as_json: bool, **options: Any
+) -> None:
     """The p2m of a machine drawn as the tree that it is.
 
     Top, mid and leaf pages with their slots, the shared pages by the kernel's own names, and how many pages
@@ -23,15 +28,24 @@ def command(captures: tuple[str, ...], kernels: tuple[str, ...], boot: int | Non
       xenp2m tree dmesg.txt --kernel 3.16 --dom0-mem 1G,max:3G
       xenp2m tree dmesg.txt --kernel 3.15 --kernel series --kernel 6.1
     """
+    import json
+
     from xenp2m.cli.options import kernel_names, read_machine, what_if
     from xenp2m.draw.console import stdout
+    from xenp2m.draw.json import outline_to_json
     from xenp2m.draw.tree import draw_tree
+    from xenp2m.p2m.outline import tree_outline
     from xenp2m.p2m.replay import replay
     from xenp2m.predict import predict
 
     chosen = what_if(**options)
     capture = read_machine(captures, boot)
+    names = kernel_names(kernels, capture)
+    predictions = [predict(capture, name, chosen) for name in names]
+    if as_json:
+        outlines = [tree_outline(replay(prediction.guest)) for prediction in predictions]
+        click.echo(json.dumps([outline_to_json(*pair) for pair in zip(names, outlines, strict=True)]))
+        return
     console = stdout()
-    for name in kernel_names(kernels, capture):
-        prediction = predict(capture, name, chosen)
+    for name, prediction in zip(names, predictions, strict=True):
         console.print(draw_tree(replay(prediction.guest), name, prediction.guest.p2m.beyond))

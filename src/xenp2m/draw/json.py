@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
+from enum import Enum
 from typing import Any
 
 from xenp2m.boot.guest import BootLog, Guest
+from xenp2m.check.series import State, Walk
 from xenp2m.machine.json import machine_to_json
+from xenp2m.p2m.outline import MidSlots
 from xenp2m.predict import Prediction
 
 PREDICTION_FORMAT = "xenp2m.prediction/1"
+SERIES_FORMAT = "xenp2m.series/1"
+TREE_FORMAT = "xenp2m.tree/1"
 
 
 def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
@@ -65,6 +71,49 @@ def _log(log: BootLog) -> dict[str, Any]:
         "unable_to_find": log.unable_to_find,
         "p2m_area": log.p2m_area,
     }
+
+
+def walk_to_json(walk: Walk) -> dict[str, Any]:
+    """Return the series walked on a machine as an object for ``json.dumps``."""
+    return {
+        "format": SERIES_FORMAT,
+        "machine": walk.machine.machine.name,
+        "bar": walk.bar,
+        "frame": walk.frame,
+        "before": _state(walk.before),
+        "patches": [
+            {"number": step.patch.number, "subject": step.patch.subject, **_state(step.state)}
+            for step in walk.patches
+        ],
+        "postings": [
+            {"version": step.revision.version, "changed": step.revision.changed, **_state(step.state)}
+            for step in walk.revisions
+        ],
+        "without_patch_3": _state(walk.without_3),
+        "without_patch_7": _state(walk.without_7),
+    }
+
+
+def _state(state: State) -> dict[str, Any]:
+    return {item.name: _plain(getattr(state, item.name)) for item in fields(state) if item.name != "rules"}
+
+
+def outline_to_json(kernel: str, outline: tuple[MidSlots, ...]) -> dict[str, Any]:
+    """Return a p2m's outline as an object for ``json.dumps``."""
+    return {"format": TREE_FORMAT, "kernel": kernel, "top": _plain(outline)}
+
+
+def _plain(value: Any) -> Any:
+    """Return enumerations by name and dataclasses as objects, all the way down."""
+    if isinstance(value, Enum):
+        return value.value if isinstance(value.value, str) else value.name.lower()
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if hasattr(value, "__dataclass_fields__"):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    return value
 
 
 def by_row(value: Mapping[str, Any]) -> str:
