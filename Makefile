@@ -4,9 +4,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 DEMO_MACHINE := docs/examples/dell-precision-t7610.json
-DEMO := $(BIN)/xenp2m predict $(DEMO_MACHINE) --kernel 3.15 --kernel series --dom0-mem 4G
+DEMO := $(BIN)/xenp2m predict $(DEMO_MACHINE) --kernel 3.15 --kernel series --dom0-mem 4G --no-log
 
-.PHONY: demo test lint format bench docs clean
+.PHONY: demo test lint format bench docs screenshot clean
 
 # Exit status 1 means that BARs were found which do not map: that is what the demo shows.
 demo: $(VENV)/.installed
@@ -25,10 +25,13 @@ format: $(VENV)/.ready
 	$(BIN)/ruff format src tests benchmarks
 
 bench: $(VENV)/.ready
-	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit; done
+	for script in benchmarks/[a-z]*.py; do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script || exit; done
 
 docs: $(VENV)/.ready
 	$(BIN)/mkdocs build --strict --quiet
+
+screenshot: $(VENV)/.installed
+	$(BIN)/python docs/screenshot.py
 
 clean:
 	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -25,6 +25,9 @@ from xenp2m.rules import Rules, rules_for
 from xenp2m.units import KIB, MIB
 
 
+_WIDENED = Assumption("a 64-bit kernel", "the capture is of a 32-bit one, and this kernel has no 32-bit PV guests")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatIf:
     """What to change about the machine or the guest before predicting.
@@ -76,6 +79,9 @@ def predict(
     capture = source if isinstance(source, Capture) else Capture(machine=source)
     machine = replace(capture.machine, bars=_with_bars(capture.machine.bars, what_if.bars))
     config, assumptions = _config(machine, capture, what_if)
+    if config.arch.bits == 32 and what_if.bits is None and not rules.has_32bit:
+        config = replace(config, arch=X86_64)
+        assumptions = (*assumptions, _WIDENED)
     guest = boot(config, rules)
     return Prediction(
         rules=rules,

@@ -238,3 +238,12 @@ def test_translate_a_map_file(tmp_path: Path) -> None:
 def test_translate_needs_a_question() -> None:
     assert_one_clear_error(run("translate", EXAMPLE), "nothing to translate")
     assert_one_clear_error(run("translate", EXAMPLE, "--make", "0x1 PRESNT"), "PRESENT")
+
+
+def test_a_32_bit_capture_is_predicted_for_kernels_without_32_bit_guests() -> None:
+    log = SHORT_LOG.replace(b"5.10.0", b"3.0.0") + b"[    0.0] last_pfn = 0x240000 max_arch_pfn = 0x1000000\n"
+    narrow = run("machine", "-", stdin=log)
+    assert json.loads(narrow.out)["bits"] == 32
+    value = predict_json("-", "--kernel", "6.1", stdin=narrow.out.encode())
+    assert value["map"]["arch"] == "x86_64"
+    assert any("32-bit" in assumption for assumption in value["assumptions"])
