@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_MACHINE := docs/examples/dell-precision-t7610.json
 DEMO := $(BIN)/xenp2m predict $(DEMO_MACHINE) --kernel 3.15 --kernel series --dom0-mem 4G --no-log
 
-.PHONY: demo test lint format bench docs screenshot clean
+.PHONY: demo lab test lint format bench docs screenshot clean
 
 # Exit status 1 means that BARs were found which do not map: that is what the demo shows.
 demo: $(VENV)/.installed
@@ -14,6 +14,12 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
+
+# Boots every shape in QEMU: needs Debian packages (see docs/lab.md) and about a quarter of an hour.
+lab: $(VENV)/.installed
+	$(BIN)/xenp2m lab setup
+	$(BIN)/xenp2m lab run --all --output build/lab
+	$(BIN)/xenp2m lab report build/lab --output build/lab/report.md
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check src tests benchmarks
@@ -26,6 +32,10 @@ format: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	for script in benchmarks/[a-z]*.py; do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script || exit; done
+
+fuzz: $(VENV)/.ready
+	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz_texts
+	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz_dumps
 
 docs: $(VENV)/.ready
 	$(BIN)/mkdocs build --strict --quiet

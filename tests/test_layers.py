@@ -9,7 +9,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src/xenp2m"
 
 LAYERS = (
     {"cli"},
-    {"draw"},
+    {"draw", "lab"},
     {"check", "predict"},
     {"p2m.replay"},
     {"boot", "capture", "dump"},

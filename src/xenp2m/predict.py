@@ -20,12 +20,17 @@ from xenp2m.boot import (
 )
 from xenp2m.capture import Capture, Note
 from xenp2m.check.bars import BarVerdict, judge_bars
+from xenp2m.check.passthrough import ClaimConflict, claim_conflicts
+from xenp2m.errors import MissingFactError
 from xenp2m.machine import Bar, E820Entry, E820Type, Machine
 from xenp2m.rules import Rules, rules_for
 from xenp2m.units import KIB, MIB
 
+_WIDENED = Assumption(
+    "a 64-bit kernel", "the capture is of a 32-bit one, and this kernel has no 32-bit PV guests"
+)
 
-_WIDENED = Assumption("a 64-bit kernel", "the capture is of a 32-bit one, and this kernel has no 32-bit PV guests")
+_MOST_LISTED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +38,10 @@ class WhatIf:
     """What to change about the machine or the guest before predicting.
 
     ``dom0_mem`` is Xen's option of that name; the memory sizes and ``mem_limit`` (the kernel's ``mem=``) are
-    in bytes.  ``domu_memory`` makes the guest a domU, and ``e820_host`` gives it the host's holes.  ``bars``
-    replace BARs of the same function and index, or add them.
+    in bytes.  ``domu_memory`` makes the guest a domU, and ``e820_host`` gives it the host's holes.  ``pci``
+    are the functions passed through to it, in full ("0000:3b:00.0"): then only their BARs are judged.
+    ``bars`` replace BARs of the same function and index, or add them.  ``assumptions`` are those of whoever
+    asks.
     """
 
     dom0_mem: str | None = None
@@ -44,16 +51,22 @@ class WhatIf:
     e820_host: bool = False
     mem_limit: int | None = None
     bars: tuple[Bar, ...] = ()
+    pci: tuple[str, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a kernel makes of a machine: the guest, the verdicts on its BARs, and what had to be assumed."""
+    """What a kernel makes of a machine: the guest, the verdicts on its BARs, and what had to be assumed.
+
+    ``passthrough`` is where the BARs of passed-through devices cannot be claimed in a domU.
+    """
 
     rules: Rules
     machine: Machine
     guest: Guest
     bars: tuple[BarVerdict, ...]
+    passthrough: tuple[ClaimConflict, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     notes: tuple[Note, ...] = ()
 
@@ -73,7 +86,8 @@ def predict(
     """Predict what a kernel makes of a machine.
 
     ``kernel`` is a name (see ``rules_for``) or the rules themselves.  Raises UsageError for an unknown kernel
-    or a malformed what-if, MissingFactError for a machine without a memory map of the host.
+    or a malformed what-if, MissingFactError for a machine without a memory map of the host, or without BARs
+    of a function that is passed through.
     """
     rules = rules_for(kernel) if isinstance(kernel, str) else kernel
     capture = source if isinstance(source, Capture) else Capture(machine=source)
@@ -83,12 +97,14 @@ def predict(
         config = replace(config, arch=X86_64)
         assumptions = (*assumptions, _WIDENED)
     guest = boot(config, rules)
+    bars = _assigned(machine, what_if.pci) if what_if.pci else machine.bars
     return Prediction(
         rules=rules,
         machine=machine,
         guest=guest,
-        bars=judge_bars(guest, machine.bars),
-        assumptions=assumptions,
+        bars=judge_bars(guest, bars),
+        passthrough=claim_conflicts(guest, bars) if what_if.pci else (),
+        assumptions=(*assumptions, *what_if.assumptions),
         notes=capture.notes,
     )
 
@@ -126,3 +142,18 @@ def _seen_reserved(dom0_final: Iterable[E820Entry]) -> tuple[tuple[int, int], ..
 def _with_bars(known: tuple[Bar, ...], changed: tuple[Bar, ...]) -> tuple[Bar, ...]:
     places = {(bar.bdf, bar.index) for bar in changed}
     return (*(bar for bar in known if (bar.bdf, bar.index) not in places), *changed)
+
+
+def _assigned(machine: Machine, functions: tuple[str, ...]) -> tuple[Bar, ...]:
+    """Return the BARs of the functions that are passed through."""
+    known = list(dict.fromkeys(bar.bdf for bar in machine.bars))
+    for function in functions:
+        if function not in known:
+            listed = ", ".join(known[:_MOST_LISTED]) + (", ..." if len(known) > _MOST_LISTED else "")
+            raise MissingFactError(
+                f"no memory BARs of {function} in the captures",
+                where=machine.name,
+                expected="a PCI function that they list",
+                found=listed or "no BARs at all",
+            )
+    return tuple(bar for bar in machine.bars if bar.bdf in functions)

@@ -37,6 +37,19 @@ class Run(NamedTuple):
         return self.pfn + self.pages
 
 
+class Ambiguous(NamedTuple):
+    """Frames ``[start, end)`` of which the source of a map does not tell the kind.
+
+    The map has them as missing, so that they never become an address; ``among`` lists what they can be and
+    ``reason`` says why it is not known.
+    """
+
+    start: int
+    end: int
+    among: tuple[Kind, ...]
+    reason: str
+
+
 class RunMap:
     """What every guest frame is, as runs.
 
@@ -237,6 +250,26 @@ class RunMap:
         except UsageError as error:
             raise FormatError(str(error), where=where) from error
         return result
+
+
+def ambiguous_to_json(ambiguous: Iterable[Ambiguous]) -> list[list[Any]]:
+    """Return ambiguous ranges as rows ``[start, end, [kind, ...], reason]``."""
+    return [[each.start, each.end, [kind.label for kind in each.among], each.reason] for each in ambiguous]
+
+
+def ambiguous_from_json(rows: object, where: str = "") -> tuple[Ambiguous, ...]:
+    """Read such rows.  Raises FormatError when they are none."""
+    try:
+        if not isinstance(rows, list):
+            raise TypeError(f"not a list: {type(rows).__name__}")
+        return tuple(
+            Ambiguous(_frame(start), _frame(end), tuple(KIND_BY_LABEL[label] for label in among), str(reason))
+            for start, end, among, reason in rows
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(
+            "damaged list of ambiguous frames", where=where, found=f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _frame(value: object) -> int:

@@ -247,3 +247,32 @@ def test_a_32_bit_capture_is_predicted_for_kernels_without_32_bit_guests() -> No
     value = predict_json("-", "--kernel", "6.1", stdin=narrow.out.encode())
     assert value["map"]["arch"] == "x86_64"
     assert any("32-bit" in assumption for assumption in value["assumptions"])
+
+
+DOMU = ("--guest", "domU", "--memory", "4G")
+
+
+def test_pci_turns_e820_host_on_as_xl_does_and_says_so() -> None:
+    value = predict_json(EXAMPLE, "--kernel", "6.1", *DOMU, "--maxmem", "8G", "--pci", "82:00.0,0000:01:00.0")
+    assert {bar["bdf"] for bar in value["bars"]} == {"0000:82:00.0", "0000:01:00.0"}
+    assert len(value["guest"]["host_e820"]) > 1
+    assert any(text.startswith("e820_host=1: xl sets it by itself") for text in value["assumptions"])
+    said = predict_json(EXAMPLE, "--kernel", "6.1", *DOMU, "--e820-host", "--pci", "82:00.0")
+    assert not any("e820_host" in text for text in said["assumptions"])
+
+
+def test_a_domu_without_the_hosts_holes_has_ram_over_the_bars() -> None:
+    args = (EXAMPLE, "--kernel", "6.1", *DOMU, "--no-e820-host", "--pci", "82:00.0")
+    result = run("predict", *args)
+    assert result.status == 1
+    assert "pcifront cannot claim it, address conflict with System RAM" in " ".join(result.out.split())
+    (conflict,) = predict_json(*args)["passthrough"]
+    assert (conflict["bdf"], conflict["index"], conflict["cause"]) == ("0000:82:00.0", 6, "plain")
+
+
+def test_pci_must_be_in_the_captures_and_for_a_domu() -> None:
+    unknown = run("predict", EXAMPLE, *DOMU, "--pci", "99:00.0")
+    assert_one_clear_error(unknown, "no memory BARs of 0000:99:00.0", "0000:00:05.4")
+    assert_one_clear_error(run("predict", EXAMPLE, *DOMU, "--pci", "nic"), "not a PCI address", "'nic'")
+    assert_one_clear_error(run("predict", EXAMPLE, "--pci", "82:00.0"), "--pci are for --guest domU")
+    assert_one_clear_error(run("predict", EXAMPLE, "--no-e820-host"), "--guest domU")

@@ -17,6 +17,16 @@ MAXMEM_64 = 64 * TIB
 EXTRA_MEM_RATIO = 10
 
 
+def limit_pages(config: GuestConfig, rules: Rules) -> int:
+    """Return the most frames that the kernel of ``rules`` lets a domain have."""
+    if rules.domain_limit:
+        return config.arch.max_domain_pages
+    limit = (MAXMEM_64 if config.arch.bits == 64 else config.arch.max_domain_pages * PAGE_SIZE) // PAGE_SIZE
+    if not config.is_dom0 and config.limit_512gb:
+        limit = min(limit, (1 << 39) // PAGE_SIZE)
+    return limit
+
+
 class BootStopsError(Exception):
     """The kernel stops here; the text says in which function and at what."""
 
@@ -165,12 +175,7 @@ class Setup:
 
     def limit_pages(self) -> int:
         """The most frames that the kernel lets the domain have."""
-        if self.rules.domain_limit:
-            return self.arch.max_domain_pages
-        limit = (MAXMEM_64 if self.arch.bits == 64 else self.arch.max_domain_pages * PAGE_SIZE) // PAGE_SIZE
-        if not self.config.is_dom0 and self.config.limit_512gb:
-            limit = min(limit, (1 << 39) // PAGE_SIZE)
-        return limit
+        return limit_pages(self.config, self.rules)
 
     def max_pages(self) -> int:
         """xen_get_max_pages: the frames that the domain may grow to."""

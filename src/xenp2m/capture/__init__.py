@@ -6,22 +6,27 @@ chosen, what is missing and what contradicts.  Errors are those of ``xenp2m.erro
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from xenp2m.capture import facts, formats
+from xenp2m.capture import bundle, facts, formats
 from xenp2m.capture.merge import Part, merge
-from xenp2m.capture.model import Capture, LoggedRange, Note, Observed, Severity, SourceNote
-from xenp2m.capture.text import MAX_TEXT, Text, load
+from xenp2m.capture.model import Capture, LoggedRange, MemoryFigures, Note, Observed, Severity, SourceNote
+from xenp2m.capture.text import MAX_TEXT, Text, binary_kind, load
 from xenp2m.errors import InputError, LimitError, MissingFactError, UsageError
 from xenp2m.machine import MapSource
-from xenp2m.units import format_size
+from xenp2m.units import MIB, format_size
 
 __all__ = [
     "Capture",
     "LoggedRange",
+    "MemoryFigures",
     "Note",
     "Observed",
     "Severity",
@@ -33,22 +38,9 @@ __all__ = [
     "require_map",
 ]
 
-MEMBERS = (
-    "xen-console.txt",
-    "hypervisor.log",
-    "xl-dmesg.txt",
-    "dmesg.txt",
-    "dmesg",
-    "iomem.txt",
-    "iomem",
-    "memmap.txt",
-    "pci.txt",
-    "lspci.txt",
-    "machine.json",
-)
-"""The files that are read from a folder, in this order; others in it are left alone."""
-
 _WANTED = "add dmesg (its first lines), Xen's console (xl dmesg) or /proc/iomem read as root"
+
+_PIECE = MIB
 
 
 def read_text(text: bytes | str, name: str, *, boot: int | None = None) -> Capture:
@@ -66,19 +58,33 @@ def read_text(text: bytes | str, name: str, *, boot: int | None = None) -> Captu
 
 
 def read_files(paths: Iterable[str | Path], *, boot: int | None = None) -> Capture:
-    """Read the files of one machine and merge them; "-" is standard input, a folder means its known members.
+    """Read the files of one machine and merge them; "-" is standard input.
 
-    Raises what ``read_text`` raises, InputError for a file that cannot be read, UsageError for no file.
+    A folder, an archive or a compressed file means the texts of the machine that it holds
+    (``xenp2m.capture.bundle``).
+
+    Raises what ``read_text`` raises, InputError for a file that cannot be read, UsageError for no file or for
+    several machines in one bundle.
     """
     parts: list[Part] = []
-    for path in _expand(paths):
-        parts += _parts(load(_content(path), "standard input" if path == "-" else str(path)), boot)
+    notes: list[Note] = []
+    for path in paths:
+        if path != "-" and Path(path).is_dir():
+            parts += _from_bundle(bundle.read_folder(Path(path)), str(path), boot, notes)
+            continue
+        name = "standard input" if path == "-" else str(path)
+        with _opened(path) as file:
+            if bundle.is_bundle(file.read(bundle.HEAD)):
+                parts += _from_bundle(bundle.read_archive(file, name), name, boot, notes)
+            else:
+                parts += _parts(load(_content(file, name), name), boot)
     if not parts:
         raise UsageError(
             "no file to read", expected="a boot log, /proc/iomem, lspci, or - for standard input"
         )
     _check_boot(parts, boot)
-    return merge(parts)
+    capture = merge(parts)
+    return replace(capture, notes=(*notes, *capture.notes))
 
 
 def read_record(record: Mapping[str, Any], name: str) -> Capture:
@@ -121,28 +127,64 @@ def _check_boot(parts: list[Part], boot: int | None) -> None:
         raise UsageError("no such boot", where=parts[0].name, expected=f"1 to {most}", found=str(boot))
 
 
-def _expand(paths: Iterable[str | Path]) -> Iterator[str | Path]:
-    for path in paths:
-        if path != "-" and Path(path).is_dir():
-            members = [Path(path) / member for member in MEMBERS]
-            present = [member for member in members if member.is_file()]
-            if not present:
-                raise UsageError("no known file in the folder", where=str(path), expected=", ".join(MEMBERS))
-            yield from present
-        else:
-            yield path
+def _from_bundle(contents: bundle.Contents, name: str, boot: int | None, notes: list[Note]) -> Iterator[Part]:
+    """Read a bundle: of texts that tell the same, those up to the first that lacks nothing."""
+    notes += contents.notes
+    alone = sum(len(item.texts) for item in contents.parts) == 1
+    unknown: list[str] = []
+    used = 0
+    for item in contents.parts:
+        for raw in item.texts:
+            if not alone and (not raw.data.strip() or binary_kind(raw.data)):
+                continue
+            text = load(raw.data, raw.name)
+            found = _parts(text, boot) if alone or formats.detect(text) else []
+            if not found:
+                unknown.append(raw.name)
+                continue
+            yield from found
+            used += 1
+            lacks = {note.lacks for part in found for note in part.reading.notes}
+            if not item.gives & lacks:
+                break
+    if unknown:
+        notes.append(Note(Severity.INFO, f"nothing of use in {', '.join(unknown)}", name))
+    if not used:
+        raise MissingFactError(
+            f"no memory map and no PCI BARs: its logs are empty or hold neither; {_WANTED}", where=name
+        )
 
 
-def _content(path: str | Path) -> bytes:
+@contextmanager
+def _opened(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a file to read and to seek in; standard input, pipes and /proc files are read first."""
     if path == "-":
-        return sys.stdin.buffer.read(MAX_TEXT + 1)
+        yield _read_first(sys.stdin.buffer)
+        return
     try:
-        size = Path(path).stat().st_size
-        if size > MAX_TEXT:
-            limit = format_size(MAX_TEXT)
-            raise LimitError(
-                "text too large", where=str(path), expected=f"at most {limit}", found=format_size(size)
-            )
-        return Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            yield file if os.fstat(file.fileno()).st_size else _read_first(file)
     except OSError as error:
         raise InputError(f"cannot read: {error.strerror or error}", where=str(path)) from error
+
+
+def _read_first(stream: IO[bytes]) -> IO[bytes]:
+    """Read a stream in pieces, because ``read`` allocates all that it is asked for."""
+    held = io.BytesIO()
+    while held.tell() <= MAX_TEXT and (piece := stream.read(_PIECE)):
+        held.write(piece)
+    held.seek(0)
+    return held
+
+
+def _content(file: IO[bytes], name: str) -> bytes:
+    size = file.seek(0, io.SEEK_END)
+    if size > MAX_TEXT:
+        raise LimitError(
+            "text too large",
+            where=name,
+            expected=f"at most {format_size(MAX_TEXT)}",
+            found=format_size(size),
+        )
+    file.seek(0)
+    return file.read()

@@ -72,7 +72,7 @@ def read_record(record: Mapping[str, Any], *, where: str) -> Reading:
     Raises FormatError when a field is missing or has the wrong shape.
     """
     text = Text(where, b"")
-    kind = record.get("kind")
+    kind = _string(record.get("kind"))
     notes: list[Note] = []
     try:
         entries = tuple(make_entry(text, 0, int(s), int(e), int(t)) for s, e, t in record["e820"])

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from xenp2m.capture import (
+    captured,
     dmesg,
     dmidecode,
     facter,
@@ -18,6 +19,7 @@ from xenp2m.capture import (
     freebsd,
     iomem,
     lspci,
+    meminfo,
     memmap,
     pci_resource,
     xen_console,
@@ -42,6 +44,7 @@ class Format:
 
 
 FORMATS: tuple[Format, ...] = (
+    Format(captured.NAME, captured.matches, captured.read, bar_rank=0, exclusive=True),
     Format(facts.NAME, facts.matches, facts.read, bar_rank=0, exclusive=True),
     Format(facter.NAME, facter.matches, facter.read, bar_rank=3, exclusive=True),
     Format(dmidecode.NAME, dmidecode.matches, dmidecode.read),
@@ -49,6 +52,7 @@ FORMATS: tuple[Format, ...] = (
     Format(dmesg.NAME, dmesg.matches, dmesg.read, bar_rank=1),
     Format(iomem.NAME, iomem.matches, iomem.read, bar_rank=4),
     Format(memmap.NAME, memmap.matches, memmap.read),
+    Format(meminfo.NAME, meminfo.matches, meminfo.read),
     Format(pci_resource.NAME, pci_resource.matches, pci_resource.read, bar_rank=0),
     Format(lspci.NAME, lspci.matches, lspci.read, bar_rank=2),
     Format(freebsd.NAME, freebsd.matches, freebsd.read, bar_rank=2),

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from xenp2m.capture.model import Capture, FoundMap, Note, Observed, Reading, Severity, SourceNote
+from xenp2m.capture.model import (
+    Capture,
+    FoundMap,
+    MemoryFigures,
+    Note,
+    Observed,
+    Reading,
+    Severity,
+    SourceNote,
+)
 from xenp2m.machine import Bar, Machine, MapSource, Window
 
 _PREFERENCE = (
@@ -46,6 +55,7 @@ def merge(parts: Sequence[Part]) -> Capture:
         machine=machine,
         dom0_final=finals[0].entries if finals else None,
         observed=_observed(parts),
+        memory=_memory(parts),
         sources=tuple(_source(part) for part in parts),
         notes=_without_met_lacks(notes, machine),
     )
@@ -153,3 +163,15 @@ def _windows(parts: Sequence[Part]) -> tuple[Window, ...]:
 
 def _observed(parts: Sequence[Part]) -> Observed | None:
     return next((part.reading.observed for part in parts if part.reading.observed is not None), None)
+
+
+def _memory(parts: Sequence[Part]) -> MemoryFigures | None:
+    """Put the figures of several texts together; of one that two texts have, the first counts."""
+    found: dict[str, int] = {}
+    for part in parts:
+        if part.reading.memory is not None:
+            for item in fields(MemoryFigures):
+                value = getattr(part.reading.memory, item.name)
+                if value is not None:
+                    found.setdefault(item.name, value)
+    return MemoryFigures(**found) if found else None

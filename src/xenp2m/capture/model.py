@@ -85,6 +85,25 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryFigures:
+    """What a running kernel counts of its memory, in KiB; None: not recorded.
+
+    ``current_kb``, ``target_kb``, ``low_kb`` and ``high_kb`` are the balloon driver's (low and high are the
+    frames that it holds without memory), ``mem_total_kb`` is MemTotal and ``direct_map_kb`` the sum of the
+    DirectMap lines of /proc/meminfo, ``present_kb`` the second number of the boot log's line
+    "Memory: available/present".
+    """
+
+    current_kb: int | None = None
+    target_kb: int | None = None
+    low_kb: int | None = None
+    high_kb: int | None = None
+    mem_total_kb: int | None = None
+    direct_map_kb: int | None = None
+    present_kb: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoundMap:
     """One memory map in a text: whose it is, its entries in their order, and where it starts."""
 
@@ -108,6 +127,7 @@ class Reading:
     windows: tuple[Window, ...] = ()
     facts: Machine = field(default_factory=Machine)
     observed: Observed | None = None
+    memory: MemoryFigures | None = None
     is_xen_pv: bool | None = None
     boots: int = 1
     notes: tuple[Note, ...] = ()
@@ -120,6 +140,8 @@ class Reading:
             parts.append(f"{len(self.bars)} memory BARs")
         if self.windows:
             parts.append(f"{len(self.windows)} bridge windows")
+        if self.memory is not None:
+            parts.append("memory figures")
         return ", ".join(parts) or "no map and no BARs"
 
 
@@ -135,5 +157,6 @@ class Capture:
     machine: Machine
     dom0_final: tuple[E820Entry, ...] | None = None
     observed: Observed | None = None
+    memory: MemoryFigures | None = None
     sources: tuple[SourceNote, ...] = ()
     notes: tuple[Note, ...] = ()

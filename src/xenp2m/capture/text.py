@@ -112,7 +112,11 @@ def load(data: bytes | str, name: str) -> Text:
         raise MissingFactError(
             "the file is empty", where=name, expected="a boot log, /proc/iomem or lspci text"
         )
-    _reject_binary(raw, name)
+    found = binary_kind(raw)
+    if found:
+        raise FormatError(
+            "not a text", where=name, expected="a boot log, /proc/iomem or lspci text", found=found
+        )
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raw = raw.decode("utf-16", "replace").encode()
     if b"\0" in raw:
@@ -124,17 +128,15 @@ def load(data: bytes | str, name: str) -> Text:
     return Text(name, raw)
 
 
-def _reject_binary(raw: bytes, name: str) -> None:
+def binary_kind(raw: bytes) -> str:
+    """Say what a file is that is no text, by how it starts; an empty string for a text."""
     found = next((what for magic, what in _MAGIC.items() if raw.startswith(magic)), "")
     sample = raw[:_SAMPLE]
     if not found and raw[:2] not in {b"\xff\xfe", b"\xfe\xff"}:
         controls = len(sample) - len(sample.translate(None, bytes({*range(32)} - {*b"\t\n\r\f\b\x1b"})))
         if controls * 50 > len(sample):
             found = "binary data"
-    if found:
-        raise FormatError(
-            "not a text", where=name, expected="a boot log, /proc/iomem or lspci text", found=found
-        )
+    return found
 
 
 def quote_depth(line: bytes) -> int:

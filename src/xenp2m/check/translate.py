@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from xenp2m.check.places import KindsP2m
-from xenp2m.entry import Kind
+from xenp2m.entry import NO_MFN, Kind
 from xenp2m.mmu.convert import Converter
 from xenp2m.mmu.pte import PRESENT, describe, parse_pte
 from xenp2m.p2m.m2p import M2p
 from xenp2m.rules import Rules
-from xenp2m.runs import RunMap
+from xenp2m.runs import Ambiguous, RunMap
 from xenp2m.units import PAGE_SHIFT, PAGE_SIZE
 
 
@@ -48,6 +48,8 @@ class Translator:
 
     ``host_ram`` are the host's RAM ranges in frames, ``[start, end)``; they matter where the map does not
     name the machine frames of RAM (a prediction): a machine frame among them may be any of the guest's.
+    ``ambiguous`` are frames whose kind the map's source does not tell.  ``m2p`` returns the M2P's word of a
+    machine frame, None past its end; without it the map is searched.
     """
 
     def __init__(
@@ -57,9 +59,13 @@ class Translator:
         *,
         host_ram: Sequence[tuple[int, int]] = (),
         initial_domain: bool = True,
+        ambiguous: Sequence[Ambiguous] = (),
+        m2p: Callable[[int], int | None] | None = None,
     ) -> None:
         self.rules = rules
         self.runs = runs
+        self.ambiguous = tuple(ambiguous)
+        self.m2p = m2p
         self.host_ram = tuple(host_ram)
         self.ram_known = all(run.mfn is not None for run in runs if run.kind is Kind.RAM)
         self.converter = Converter(rules, KindsP2m(runs), M2p(runs.arch, 0), initial_domain=initial_domain)
@@ -68,6 +74,9 @@ class Translator:
         """Return what guest frame ``pfn`` is, and its machine frame."""
         kind, mfn = self.runs.entry(pfn)
         asked = asked or f"pfn {pfn:#x}"
+        untold = self._untold(pfn)
+        if untold:
+            return Translation(asked=asked, answer=untold, pfn=pfn)
         if kind is Kind.MISSING:
             return Translation(asked=asked, answer="missing: no machine frame", kind=kind, pfn=pfn)
         if mfn is None:
@@ -80,19 +89,43 @@ class Translator:
     def mfn(self, mfn: int, asked: str = "") -> Translation:
         """Return the guest frame of machine frame ``mfn``, as mfn_to_pfn finds it."""
         asked = asked or f"mfn {mfn:#x}"
-        for run in self.runs:
-            if run.kind is Kind.RAM and run.mfn is not None and run.mfn <= mfn < run.mfn + run.pages:
-                pfn = run.pfn + (mfn - run.mfn)
-                return Translation(
-                    asked=asked, answer=f"RAM: guest frame {pfn:#x}", kind=Kind.RAM, pfn=pfn, mfn=mfn
-                )
+        pfn, elsewhere = self._own_pfn(mfn)
+        if pfn is not None:
+            return Translation(
+                asked=asked, answer=f"RAM: guest frame {pfn:#x}", kind=Kind.RAM, pfn=pfn, mfn=mfn
+            )
         if not self.ram_known and any(start <= mfn < end for start, end in self.host_ram):
             text = "host RAM: only the M2P knows whether it is the guest's"
             return Translation(asked=asked, answer=text, mfn=mfn)
         if self.runs.entry(mfn) == (Kind.IDENTITY, mfn):
             text = f"1:1: guest frame {mfn:#x}"
             return Translation(asked=asked, answer=text, kind=Kind.IDENTITY, pfn=mfn, mfn=mfn)
-        return Translation(asked=asked, answer="no guest frame", mfn=mfn)
+        untold = self._untold(mfn)
+        if untold and not elsewhere:
+            return Translation(asked=asked, answer=f"not RAM of the guest; as a 1:1 frame: {untold}", mfn=mfn)
+        return Translation(asked=asked, answer=f"no guest frame{elsewhere}", mfn=mfn)
+
+    def _own_pfn(self, mfn: int) -> tuple[int | None, str]:
+        """Return the guest frame whose RAM is ``mfn``; without one, what the M2P has instead, in words."""
+        if self.m2p is not None:
+            word = self.m2p(mfn)
+            if word is None or word >= NO_MFN - 1:
+                return None, ""
+            if self.runs.entry(word) == (Kind.RAM, mfn):
+                return word, ""
+            return None, f" of this domain (the M2P has guest frame {word:#x}, of another domain)"
+        for run in self.runs:
+            if run.kind is Kind.RAM and run.mfn is not None and run.mfn <= mfn < run.mfn + run.pages:
+                return run.pfn + (mfn - run.mfn), ""
+        return None, ""
+
+    def _untold(self, pfn: int) -> str:
+        """Say what a frame can be where the source of the map does not tell; "" where it does."""
+        for each in self.ambiguous:
+            if each.start <= pfn < each.end:
+                kinds = " or ".join(_NAMES[kind] for kind in each.among)
+                return f"cannot tell: {kinds} ({each.reason})"
+        return ""
 
     def phys(self, address: int) -> Translation:
         """Return the machine address of guest-physical byte ``address``."""
@@ -151,6 +184,9 @@ class Translator:
         pfn = (value & self.converter.layout.pfn_mask) >> PAGE_SHIFT & arch.word_mask
         kind, mfn = self.runs.entry(pfn)
         raw = self.converter.takes_as_machine(value)
+        untold = "" if raw or not value & PRESENT else self._untold(pfn)
+        if untold:
+            return Translation(asked=asked, answer=untold, pfn=pfn)
         if value & PRESENT and not raw and kind in (Kind.RAM, Kind.FOREIGN) and mfn is None:
             text = f"{_NAMES[kind]}: only the hypervisor knows its machine frame"
             return Translation(asked=asked, answer=text, kind=kind, pfn=pfn)

@@ -16,11 +16,19 @@ CANNOT_TELL = 2
 
 COMMANDS = {
     "predict": "What a kernel makes of a machine: its frame map, its log lines, which BARs map.",
+    "check": "What goes wrong on a machine under a kernel: findings with codes and remedies.",
+    "rule": "The rules of check: what each finds, why, under which kernels, the remedy.",
     "explain": "The steps by which one frame or BAR gets its answer.",
     "series": "The nine patches of 2014, one by one, on a machine.",
+    "ledger": "Where the memory went: every page of host and guest, to the page.",
+    "inspect": "What a dump or the running kernel holds: domains, frame maps, page tables.",
+    "audit": "What is wrong in a dump: p2m against M2P, page tables, the dump itself.",
+    "diff": "Two frame maps run by run: predictions, dumps, map files, the running kernel.",
     "translate": "PFN and MFN, addresses and page table entries, into each other.",
     "tree": "The p2m of a machine drawn as the tree that it is.",
+    "capture": "Collect from this machine what prediction needs, and nothing personal.",
     "machine": "Read captures and print the machine as one JSON object.",
+    "lab": "Real Xen and a real dom0 in QEMU, held against the prediction.",
     "kernels": "The kernels and patches that can be asked for.",
     "completion": "Print the completion script of a shell.",
 }

@@ -43,7 +43,18 @@ def what_if_options(command: _Command) -> _Command:
         click.option("--guest", type=click.Choice(["dom0", "domU"]), default="dom0", show_default=True),
         click.option("--memory", metavar="SIZE", help="Memory of a domU."),
         click.option("--maxmem", metavar="SIZE", help="What a domU may grow to. Default: --memory."),
-        click.option("--e820-host", is_flag=True, help="Give the domU the host's holes (libxl's e820_host)."),
+        click.option(
+            "--e820-host/--no-e820-host",
+            default=None,
+            help="Give the domU the host's holes (libxl's e820_host). Default: with --pci, as xl does.",
+        ),
+        click.option(
+            "--pci",
+            "functions",
+            multiple=True,
+            metavar="BDF,...",
+            help="PCI functions passed through to the domU: only their BARs are judged.",
+        ),
         click.option("--mem", metavar="SIZE", help="The kernel's own mem= limit."),
         click.option(
             "--bar",
@@ -95,11 +106,14 @@ def what_if(
     guest: str,
     memory: str | None,
     maxmem: str | None,
-    e820_host: bool,
+    e820_host: bool | None,
+    functions: Sequence[str],
     mem: str | None,
     bars: Sequence[str],
 ) -> WhatIf:
-    """Turn the what-if options into a value; raises click.UsageError when they do not fit together."""
+    """Turn the what-if options into a value; raises UsageError when they do not fit together."""
+    from xenp2m.boot import Assumption
+    from xenp2m.machine import parse_bdf
     from xenp2m.predict import WhatIf
     from xenp2m.units import parse_size
 
@@ -107,16 +121,23 @@ def what_if(
         raise click.UsageError("--guest domU needs --memory")
     if guest == "domU" and dom0_mem is not None:
         raise click.UsageError("--dom0-mem is for dom0; a domU has --memory and --maxmem")
-    if guest == "dom0" and (memory is not None or maxmem is not None or e820_host):
-        raise click.UsageError("--memory, --maxmem and --e820-host are for --guest domU; dom0 has --dom0-mem")
+    if guest == "dom0" and (memory is not None or maxmem is not None or e820_host is not None or functions):
+        raise click.UsageError(
+            "--memory, --maxmem, --e820-host and --pci are for --guest domU; dom0 has --dom0-mem"
+        )
+    pci = tuple(dict.fromkeys(parse_bdf(name) for text in functions for name in text.split(",") if name))
+    by_itself = e820_host is None and bool(pci)
+    holes = Assumption("e820_host=1", "xl sets it by itself for a domU with PCI devices (--no-e820-host)")
     return WhatIf(
         dom0_mem=dom0_mem,
         bits=None if bits is None else int(bits),
         domu_memory=None if memory is None else parse_size(memory),
         domu_maxmem=None if maxmem is None else parse_size(maxmem),
-        e820_host=e820_host,
+        e820_host=bool(e820_host) or by_itself,
+        pci=pci,
         mem_limit=None if mem is None else parse_size(mem),
         bars=tuple(_bar(text) for text in bars),
+        assumptions=(holes,) if by_itself else (),
     )
 
 

@@ -60,7 +60,9 @@ def command(
 
         print_predictions(predictions, stdout(), all_bars=all_bars, log=log)
     bad = any(
-        prediction.guest.stopped or any(verdict.verdict is not Verdict.MAPS for verdict in prediction.bars)
+        prediction.guest.stopped
+        or prediction.passthrough
+        or any(verdict.verdict is not Verdict.MAPS for verdict in prediction.bars)
         for prediction in predictions
     )
     return 1 if bad else 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xenp2m.cli.dumps import dump_options
 from xenp2m.cli.options import captures_argument, what_if_options
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     "--kernel", metavar="NAME", help="Whose rules. Default: the map's or capture's own, else the newest."
 )
 @what_if_options
+@dump_options
 @click.option("--pfn", "pfns", multiple=True, metavar="N", help="Guest frame to machine frame.")
 @click.option("--mfn", "mfns", multiple=True, metavar="N", help="Machine frame to guest frame.")
 @click.option(
@@ -38,6 +40,9 @@ def command(
     captures: tuple[str, ...],
     kernel: str | None,
     boot: int | None,
+    symbol_files: tuple[str, ...],
+    domid: int | None,
+    raw: bool,
     pfns: tuple[str, ...],
     mfns: tuple[str, ...],
     addresses: tuple[str, ...],
@@ -49,12 +54,14 @@ def command(
 ) -> None:
     """PFN and MFN, addresses and page table entries, into each other.
 
-    CAPTURES are those of a machine to predict for, or one map file (xenp2m.map/1, or a prediction). In a
-    prediction only the hypervisor knows the machine frames of RAM: no number is made up for them.
+    CAPTURES are those of a machine to predict for, one map file (xenp2m.map/1, or a prediction), or a dump
+    (the parts of a split one). In a prediction only the hypervisor knows the machine frames of RAM: no number
+    is made up for them. A dump's M2P is asked where it is the whole host's.
 
     \b
       xenp2m translate dmesg.txt --kernel 3.15 --phys 0x21fff000000
       xenp2m translate map.json --pfn 0x1000 --mfn 0x1c000
+      xenp2m translate host.elf --domain 1 --mfn 0x38800
       xenp2m translate dmesg.txt --pte 0x8000003800000627 --kernel 3.16
       xenp2m translate dmesg.txt --make "0x3800000 PRESENT|RW|USER|NX"
     """
@@ -62,7 +69,12 @@ def command(
 
     if not (pfns or mfns or addresses or machines or ptes or values):
         raise click.UsageError("nothing to translate: give --pfn, --mfn, --phys, --machine, --pte or --make")
-    translator = _translator(captures, kernel, boot, options)
+    from xenp2m.dump import is_dump
+
+    if raw or is_dump(captures[0]):
+        translator = _of_dump(captures, kernel, symbol_files, domid, raw)
+    else:
+        translator = _translator(captures, kernel, boot, domid, options)
     questions: list[tuple[Callable[[Any], Translation], tuple[Any, ...]]] = [
         (translator.pfn, tuple(map(parse_size, pfns))),
         (translator.mfn, tuple(map(parse_size, mfns))),
@@ -82,8 +94,27 @@ def command(
         click.echo(f"{answer.asked.ljust(width)}  {answer.answer}")
 
 
+def _of_dump(
+    dumps: tuple[str, ...],
+    kernel: str | None,
+    symbol_files: tuple[str, ...],
+    domid: int | None,
+    raw: bool,
+) -> Translator:
+    from xenp2m.check.inspected import choose_domain, translator_of
+    from xenp2m.cli.dumps import read_dump
+    from xenp2m.rules import KERNELS, rules_for
+
+    found = read_dump(dumps, symbol_files, raw=raw)
+    return translator_of(found, choose_domain(found, domid), rules_for(kernel or KERNELS[-1].name))
+
+
 def _translator(
-    captures: tuple[str, ...], kernel: str | None, boot: int | None, options: dict[str, Any]
+    captures: tuple[str, ...],
+    kernel: str | None,
+    boot: int | None,
+    domid: int | None,
+    options: dict[str, Any],
 ) -> Translator:
     from xenp2m.check.translate import Translator
     from xenp2m.cli.options import kernel_names, read_machine, what_if
@@ -93,9 +124,9 @@ def _translator(
     from xenp2m.units import pfn_down, pfn_up
 
     chosen = what_if(**options)
-    if len(captures) == 1 and (known := read_map(captures[0])) is not None:
-        runs, own = known
-        return Translator(rules_for(kernel or own or KERNELS[-1].name), runs)
+    if len(captures) == 1 and (known := read_map(captures[0], domid)) is not None:
+        rules = rules_for(kernel or known.kernel or KERNELS[-1].name)
+        return Translator(rules, known.map, ambiguous=known.ambiguous)
     capture = read_machine(captures, boot)
     (name,) = kernel_names([kernel] if kernel else [], capture)
     prediction = predict(capture, name, chosen)

@@ -30,6 +30,7 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
         "log": _log(prediction.guest.log),
         "pages": prediction.pages,
         "bars": [verdict.to_json() for verdict in prediction.bars],
+        "passthrough": [conflict.to_json() for conflict in prediction.passthrough],
         "assumptions": [str(assumption) for assumption in prediction.assumptions],
         "notes": [str(note) for note in prediction.notes],
     }
@@ -117,12 +118,26 @@ def _plain(value: Any) -> Any:
 
 
 def by_row(value: Mapping[str, Any]) -> str:
-    """Return an object as JSON text with a line a field, and a line a row where a field is a table."""
-    lines = []
+    """Return an object as JSON text with a line a field, and a line a row where a field is a table.
+
+    Objects in it that hold tables are laid out alike.
+    """
+    return f"{_rows(value, 0)}\n"
+
+
+def _rows(value: Mapping[str, Any], depth: int) -> str:
+    inner, lines = " " * (depth + 1), []
     for key, field in value.items():
-        if isinstance(field, list) and field and isinstance(field[0], (list, dict)):
-            rows = ",\n".join(f"  {json.dumps(row)}" for row in field)
-            lines.append(f" {json.dumps(key)}: [\n{rows}\n ]")
+        if _is_table(field):
+            rows = ",\n".join(f"{inner} {json.dumps(row)}" for row in field)
+            text = f"[\n{rows}\n{inner}]"
+        elif isinstance(field, dict) and any(map(_is_table, field.values())):
+            text = _rows(field, depth + 1)
         else:
-            lines.append(f" {json.dumps(key)}: {json.dumps(field)}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+            text = json.dumps(field)
+        lines.append(f"{inner}{json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + f"\n{' ' * depth}}}"
+
+
+def _is_table(field: Any) -> bool:
+    return isinstance(field, list) and bool(field) and isinstance(field[0], (list, dict))

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from xenp2m.draw.axis import Axis
-from xenp2m.draw.palette import BAD, DIM, GOOD, LOOKS
+from xenp2m.draw.palette import BAD, DIM, GOOD, LOOKS, UNTOLD
 from xenp2m.entry import Kind
 from xenp2m.machine import E820Entry
-from xenp2m.runs import RunMap
+from xenp2m.runs import Ambiguous, RunMap
 from xenp2m.units import PAGE_SHIFT, pfn_down, pfn_up
 
 _GAP = 2
@@ -41,7 +41,7 @@ def overview(
         _e820_line(host, axis, gutter, unicode),
     ]
     for name, frame_map in maps.items():
-        lines.append(_map_line(name, frame_map, axis, gutter, unicode))
+        lines.append(map_line(name, frame_map, axis, gutter, unicode))
         if marks := _bar_line(bars.get(name, ()), axis, gutter, unicode):
             lines.append(marks)
     return lines
@@ -83,13 +83,26 @@ def _overlap(entry: E820Entry, start: int, end: int) -> int:
     return max(min(entry.end, end) - max(entry.start, start), 0)
 
 
-def _map_line(name: str, frame_map: RunMap, axis: Axis, gutter: int, unicode: bool) -> Text:
+def map_line(
+    name: str,
+    frame_map: RunMap,
+    axis: Axis,
+    gutter: int,
+    unicode: bool,
+    unknown: Sequence[Ambiguous] = (),
+) -> Text:
+    """Draw one map: the kind that most frames of a column have, or that the map cannot tell it."""
     line = Text(name.ljust(gutter), style="bold")
     for start, end in zip(axis.edges, axis.edges[1:], strict=False):
+        first, last = pfn_down(start), max(pfn_up(end), pfn_down(start) + 1)
         frames = dict.fromkeys(Kind, 0)
-        for run in frame_map.within(pfn_down(start), max(pfn_up(end), pfn_down(start) + 1)):
+        for run in frame_map.within(first, last):
             frames[run.kind] += run.pages
+        untold = sum(max(min(each.end, last) - max(each.start, first), 0) for each in unknown)
+        frames[Kind.MISSING] -= untold
         look = LOOKS[max(Kind, key=lambda kind: frames[kind])]
+        if untold > max(frames.values()):
+            look = UNTOLD
         line.append(look.sign(unicode), style=f"not bold {look.style}")
     return line
 

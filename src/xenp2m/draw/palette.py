@@ -27,6 +27,9 @@ LOOKS = {
     Kind.MISSING: Look("red", "·", ".", "missing"),
 }
 
+UNTOLD = Look("yellow", "?", "?", "cannot tell")
+"""Frames whose kind the source of a map does not tell."""
+
 GOOD = "green"
 BAD = "bold red"
 DIM = "dim"

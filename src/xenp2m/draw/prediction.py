@@ -40,7 +40,7 @@ def print_predictions(
     unicode = supports_unicode(console)
     first = predictions[0]
     console.print(_headline(first))
-    for remark in _remarks(predictions):
+    for remark in remarks(predictions):
         console.print(remark, style=DIM)
     console.print()
     for prediction in predictions:
@@ -96,6 +96,7 @@ def _answer(prediction: Prediction, unicode: bool) -> list[Text]:
             Text(f"{good}{name}all {len(bars)} BARs map, whichever way a driver maps them", style=GOOD)
         )
     lines += [Text(f"    {count} × {label}: {rule}") for (label, rule), count in by_rule.items()]
+    lines += [Text(f"    {bad}{conflict.text}", style=BAD) for conflict in prediction.passthrough]
     hazards = dict.fromkeys(verdict.hazard for verdict in bars if verdict.hazard)
     lines += [Text(f"    {hazard}", style=BAD) for hazard in hazards]
     lines += [Text(f"    warns: {warning}", style=DIM) for warning in guest.warnings]
@@ -120,7 +121,7 @@ def _headline(prediction: Prediction) -> Text:
     return text
 
 
-def _remarks(predictions: Sequence[Prediction]) -> list[str]:
+def remarks(predictions: Sequence[Prediction]) -> list[str]:
     """Return what was assumed and what the readers warn of, each once."""
     assumed: dict[str, dict[str, None]] = {}
     for prediction in predictions:

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xenp2m.dump import symbols
-    from xenp2m.dump.containers import Dump, open_dump
+    from xenp2m.dump.containers import Dump, is_dump, open_dump
     from xenp2m.dump.inspection import INSPECTION_FORMAT, Domain, Inspection, inspect
-    from xenp2m.dump.leaves import Ambiguous, Confidence, P2m
-    from xenp2m.dump.m2p import NO_PFN, DenseLookup, M2p, dense_p2m
+    from xenp2m.dump.leaves import Confidence, P2m
+    from xenp2m.dump.m2p import NO_PFN, DenseLookup, HostM2p, M2p, dense_p2m
     from xenp2m.dump.mappings import Classifier, Target, find_frames, list_mappings
     from xenp2m.dump.memory import Memory, PageAbsent, Pages
     from xenp2m.dump.pagetable import Mappings, PageTables, Step, Translation, WalkReport
     from xenp2m.dump.symbols import Symbols
+    from xenp2m.runs import Ambiguous
 
 __all__ = [
     "INSPECTION_FORMAT",
@@ -35,6 +36,7 @@ __all__ = [
     "DenseLookup",
     "Domain",
     "Dump",
+    "HostM2p",
     "Inspection",
     "M2p",
     "Mappings",
@@ -51,16 +53,17 @@ __all__ = [
     "dense_p2m",
     "find_frames",
     "inspect",
+    "is_dump",
     "list_mappings",
     "open_dump",
     "symbols",
 ]
 
 _HOMES = {
-    "containers": ("Dump", "open_dump"),
+    "containers": ("Dump", "is_dump", "open_dump"),
     "inspection": ("INSPECTION_FORMAT", "Domain", "Inspection", "inspect"),
     "leaves": ("Ambiguous", "Confidence", "P2m"),
-    "m2p": ("NO_PFN", "DenseLookup", "M2p", "dense_p2m"),
+    "m2p": ("NO_PFN", "DenseLookup", "HostM2p", "M2p", "dense_p2m"),
     "mappings": ("Classifier", "Target", "find_frames", "list_mappings"),
     "memory": ("Memory", "PageAbsent", "Pages"),
     "pagetable": ("Mappings", "PageTables", "Step", "Translation", "WalkReport"),

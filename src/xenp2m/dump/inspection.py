@@ -10,7 +10,7 @@ import numpy as np
 from xenp2m.arch import Arch
 from xenp2m.dump.containers.base import CoreInfo, Dump
 from xenp2m.dump.find import Found, find_domains, find_root, find_start_info
-from xenp2m.dump.leaves import Ambiguous, Confidence, P2m
+from xenp2m.dump.leaves import Confidence, P2m
 from xenp2m.dump.linear import read_builder_list, read_linear
 from xenp2m.dump.m2p import CoreM2p, M2p, host_m2p
 from xenp2m.dump.memory import Memory
@@ -20,7 +20,7 @@ from xenp2m.dump.symbols import Symbols
 from xenp2m.dump.tree import read_tree
 from xenp2m.entry import NO_MFN, Kind
 from xenp2m.errors import InputError
-from xenp2m.runs import RunMap
+from xenp2m.runs import Ambiguous, RunMap, ambiguous_to_json
 
 INSPECTION_FORMAT = "xenp2m.inspection/1"
 
@@ -68,10 +68,7 @@ class Domain:
             }
             result["map"] = p2m.map.to_json()
             result["counts"] = {kind.label: count for kind, count in p2m.map.counts().items()}
-            result["ambiguous"] = [
-                [each.start, each.end, [kind.label for kind in each.among], each.reason]
-                for each in p2m.ambiguous
-            ]
+            result["ambiguous"] = ambiguous_to_json(p2m.ambiguous)
         return result
 
 
@@ -80,6 +77,7 @@ class Inspection:
     """What a dump holds.
 
     ``m2p`` is None where no table was found; ``root`` is the frame of a page table that maps Xen, or None.
+    ``damage`` are those of the ``notes`` that tell of an incomplete or contradictory file.
     """
 
     name: str
@@ -89,6 +87,7 @@ class Inspection:
     m2p: M2p | None = None
     root: int | None = None
     notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the ``xenp2m.inspection/1`` object."""
@@ -124,6 +123,7 @@ def inspect(dump: Dump, symbols: Symbols | None = None) -> Inspection:
         None if root is None else host_m2p(dump.memory, root),
         root,
         tuple(notes),
+        dump.remarks,
     )
 
 
@@ -183,7 +183,9 @@ def _inspect_core(dump: Dump, core: CoreInfo, symbols: Symbols | None) -> Inspec
         core.cr3,
         tuple(notes),
     )
-    return Inspection(dump.name, dump.container, (domain,), dump.memory, m2p, None, dump.remarks)
+    return Inspection(
+        dump.name, dump.container, (domain,), dump.memory, m2p, None, dump.remarks, dump.remarks
+    )
 
 
 def _builder(dump: Dump, core: CoreInfo, notes: list[str]) -> P2m | None:

@@ -19,7 +19,7 @@ from xenp2m.arch import Arch
 from xenp2m.dump.layout import ENTRIES
 from xenp2m.dump.memory import Frames, Memory
 from xenp2m.entry import NO_MFN, Kind, decode_array
-from xenp2m.runs import Run, RunMap
+from xenp2m.runs import Ambiguous, Run, RunMap
 
 _CHUNK = 8192  # leaf pages per step: 32 MiB of words
 _NO = np.uint64(NO_MFN)
@@ -38,18 +38,6 @@ class Confidence(StrEnum):
     """Follows from where things usually are."""
     UNKNOWN = "unknown"
     """The dump does not say."""
-
-
-class Ambiguous(NamedTuple):
-    """Frames ``[start, end)`` of which the dump does not tell the kind.
-
-    The map has them as missing, so that they never become an address; ``among`` lists what they can be.
-    """
-
-    start: int
-    end: int
-    among: tuple[Kind, ...]
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

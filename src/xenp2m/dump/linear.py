@@ -19,7 +19,7 @@ from xenp2m.dump.shared_info import SharedInfo
 from xenp2m.dump.symbols import Symbols
 from xenp2m.entry import NO_MFN, Kind
 from xenp2m.errors import MissingFactError
-from xenp2m.runs import RunMap
+from xenp2m.runs import Ambiguous, RunMap
 from xenp2m.units import GIB, MIB, PAGE_SIZE
 
 _DEFAULT_SIZE = {64: 512 * GIB // PAGE_SIZE, 32: 4 * GIB // PAGE_SIZE}
@@ -177,7 +177,8 @@ def read_builder_list(memory: Memory, tables: PageTables, vaddr: int, nr_pages: 
     return P2m(
         RunMap.from_words(flat, arch, Kind.MISSING),
         "domain builder's list (start_info.mfn_list)",
-        notes=("frames past the list are not known", *notes),
+        (Ambiguous(len(flat), 1 << 52, tuple(Kind), "past the domain builder's list"),),
+        notes=notes,
     )
 
 

@@ -116,7 +116,7 @@ def list_mappings(
     """Yield everything that an address space maps, as spans, in order of address."""
     pending: Span | None = None
     for block in tables.blocks(xen=xen, report=report):
-        for span in _spans(block, classifier.targets(block)):
+        for span in spans_of(block, classifier.targets(block)):
             if pending is not None and _continues(pending, span):
                 pending = pending._replace(pages=pending.pages + span.pages)
                 continue
@@ -149,7 +149,8 @@ def _continues(before: Span, after: Span) -> bool:
     )
 
 
-def _spans(block: Mappings, targets: NDArray[np.uint8]) -> Iterator[Span]:
+def spans_of(block: Mappings, targets: NDArray[np.uint8]) -> Iterator[Span]:
+    """Yield sorted mappings with their targets (uint8) as spans."""
     if len(block.va) == 0:
         return
     flags = block.entry & ~np.uint64(layout.FRAME_MASK)

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from xenp2m.arch import Arch
 from xenp2m.dump import layout
 from xenp2m.dump.evidence import Vote, decide, from_frame_list, guest_words
-from xenp2m.dump.leaves import Ambiguous, Confidence, Leaves, MapBuilder, P2m, SharedLeaves, Span, blank_pages
+from xenp2m.dump.leaves import Confidence, Leaves, MapBuilder, P2m, SharedLeaves, Span, blank_pages
 from xenp2m.dump.memory import Frames, Memory, read_page
 from xenp2m.dump.shared_info import SharedInfo
 from xenp2m.dump.symbols import Symbols
 from xenp2m.entry import NO_MFN, Kind
 from xenp2m.errors import MissingFactError
-from xenp2m.runs import RunMap
+from xenp2m.runs import Ambiguous, RunMap
 
 _NO = np.uint64(NO_MFN)
 _PAGE_OFFSET_32 = 0xC000_0000
@@ -69,12 +69,16 @@ def read_tree(memory: Memory, info: SharedInfo, symbols: Symbols | None = None) 
             shared.confidence,
             (*notes, "the kernel's own p2m was not found: the frame list list does not show all of it"),
         )
-    beyond = Kind.IDENTITY if kernel.has_mid_identity(shared) else Kind.MISSING
+    beyond = kernel.goes_on(shared)
     runs = builder.runs(kernel.leaves)
+    if beyond is None:
+        builder.unknown(
+            arch.max_p2m_pfn, (1 << 52) - arch.max_p2m_pfn, (Kind.IDENTITY, Kind.MISSING), "past the tree"
+        )
     if kernel.differs:
         notes.append(f"{kernel.differs} leaves differ between the kernel's tree and the frame list list")
     return P2m(
-        RunMap(arch, arch.max_p2m_pfn, beyond, runs),
+        RunMap(arch, arch.max_p2m_pfn, beyond or Kind.MISSING, runs),
         f"kernel's three-level tree (p2m_top, {kernel.found_by})",
         tuple(builder.ambiguous),
         (kernel.evidence, *shared.evidence, _beyond_text(beyond)),
@@ -83,10 +87,12 @@ def read_tree(memory: Memory, info: SharedInfo, symbols: Symbols | None = None) 
     )
 
 
-def _beyond_text(beyond: Kind) -> str:
+def _beyond_text(beyond: Kind | None) -> str:
     if beyond is Kind.IDENTITY:
-        return "a shared identity mid page is in use (Linux 3.16 and later): past the tree is identity"
-    return "no shared identity mid page is in use (Linux before 3.16): past the tree is missing"
+        return "the tree is identity up to its end (Linux 3.16 and later): past it is identity"
+    if beyond is None:
+        return "what lies past the tree is not known"
+    return "the tree is not identity up to its end (Linux before 3.16): past it is missing"
 
 
 def frame_list(memory: Memory, info: SharedInfo) -> Leaves:
@@ -165,13 +171,17 @@ class KernelTree:
     differs: int
     symbol_beyond: Kind | None
 
-    def has_mid_identity(self, shared: SharedLeaves) -> bool:
-        """Say whether whole mid pages of identity occur, which Linux has from 3.16."""
+    def goes_on(self, shared: SharedLeaves) -> Kind | None:
+        """Return what lies past the tree: identity where the tree is so up to its end; None if not known.
+
+        Both follow from patches 2 and 5 of the series; before, a range that reaches the end is refused.
+        """
         if self.symbol_beyond is not None:
-            return self.symbol_beyond is Kind.IDENTITY
-        return shared.identity is not None and any(
-            span.frame == shared.identity for span in self.leaves.spans
-        )
+            return self.symbol_beyond
+        last = self.leaves.frame_at(self.leaves.end - 1)
+        if last == shared.identity:
+            return Kind.IDENTITY
+        return None if shared.identity is None and last != shared.missing else Kind.MISSING
 
 
 def _find_kernel_tree(

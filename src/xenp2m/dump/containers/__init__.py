@@ -8,12 +8,27 @@ from pathlib import Path
 from xenp2m.dump.containers import dumpcore, elf, kdump, raw
 from xenp2m.dump.containers.base import Dump
 from xenp2m.dump.containers.flat import FLAT_MAGIC
-from xenp2m.dump.containers.spool import Progress, compression, spool
+from xenp2m.dump.containers.spool import Progress, compression, peek, spool
 from xenp2m.dump.elffile import ELF_MAGIC, Elf
 from xenp2m.dump.memory import Image
 from xenp2m.errors import FormatError, MissingFactError, UsageError
 
-__all__ = ["Dump", "Progress", "open_dump"]
+__all__ = ["Dump", "Progress", "is_dump", "open_dump"]
+
+_MAGICS = (ELF_MAGIC, kdump.KDUMP_MAGIC, FLAT_MAGIC)
+
+
+def is_dump(path: Path | str) -> bool:
+    """Say whether a file begins as a dump does, unpacked if it is compressed; a raw image never does."""
+    try:
+        with Path(path).open("rb") as stream:
+            magic = stream.read(16)
+            method = compression(magic)
+            if method is not None:
+                magic = peek(stream, method, 16)
+    except OSError:
+        return False
+    return magic.startswith(_MAGICS)
 
 
 def open_dump(

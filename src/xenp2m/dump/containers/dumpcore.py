@@ -190,7 +190,7 @@ def _notes(elf: Elf, sections: dict[str, Section]) -> tuple[tuple[int, int, int,
         elif note.kind == layout.NOTE_CORE_VERSION and len(note.data) >= 32:
             major, minor = struct.unpack_from("<2Q", note.data)
             extra = note.data[16:32].split(b"\0", 1)[0].decode("ascii", "replace")
-            version = f"{major}.{minor}{extra}"
+            version = f"{major}.{minor}{''.join(filter(str.isprintable, extra))}"
     return header, version
 
 

@@ -45,6 +45,19 @@ def compression(magic: bytes) -> str | None:
     return next((name for start, name in _MAGIC.items() if magic.startswith(start)), None)
 
 
+def peek(stream: IO[bytes], method: str, size: int) -> bytes:
+    """Return the first bytes of compressed data, at most ``size``; fewer where it is damaged or short."""
+    stream.seek(0)
+    unpacker = _unpacker(method)
+    found = b""
+    try:
+        while len(found) < size and not unpacker.eof and (chunk := stream.read(_CHUNK)):
+            found += unpacker.decompress(chunk)
+    except (zlib.error, lzma.LZMAError, zstandard.ZstdError, MemoryError):
+        pass
+    return found[:size]
+
+
 def spool(stream: IO[bytes], method: str, name: str, progress: Progress | None = None) -> Image:
     """Unpack ``stream`` into a temporary file and map it.
 
