@@ -15,20 +15,20 @@ demo: $(VENV)/.installed
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
 
-# Boots every shape in QEMU: needs Debian packages (see docs/lab.md) and about a quarter of an hour.
+# Boots every shape in QEMU: needs Debian packages (see docs/lab.md) and about five minutes.
 lab: $(VENV)/.installed
 	$(BIN)/xenp2m lab setup
-	$(BIN)/xenp2m lab run --all --output build/lab
-	$(BIN)/xenp2m lab report build/lab --output build/lab/report.md
+	$(BIN)/xenp2m lab run --all --output build/lab; status=$$?; \
+	$(BIN)/xenp2m lab report build/lab --output build/lab/report.md && exit $$status
 
 lint: $(VENV)/.ready
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs
 	$(BIN)/mypy
 
 format: $(VENV)/.ready
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs
 
 bench: $(VENV)/.ready
 	for script in benchmarks/[a-z]*.py; do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script || exit; done

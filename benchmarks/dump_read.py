@@ -1,11 +1,13 @@
-"""A 1 Mi-page ``xl dump-core``: p2m read against ``cat``, bulk translation, page walk; and libkdumpfile.
+"""A 1 Mi-page ``xl dump-core``: p2m read against ``cat``, bulk translation, page walk; and other readers.
 
 Run with the writers of the tests on the path: ``PYTHONPATH=tests python benchmarks/dump_read.py``.
-libkdumpfile (Debian's python3-libkdumpfile) is measured in the system's own Python, where it is installed.
+libkdumpfile (Debian's python3-libkdumpfile) is measured in the system's own Python, where it is installed;
+volatility3 in the Python that VOLATILITY3_PYTHON names.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -34,7 +36,7 @@ import sys, time
 import addrxlat, kdumpfile
 start = time.perf_counter()
 context = kdumpfile.kdumpfile(sys.argv[1])
-context.attr["addrxlat.ostype"] = "linux" if len(sys.argv) > 2 else "xen"
+context.attr["addrxlat.ostype"] = "xen"
 xlat, system = context.get_addrxlat_ctx(), context.get_addrxlat_sys()
 print("libkdumpfile: open and set up", f"{(time.perf_counter() - start) * 1e3:9.2f} ms")
 for name, source, target, frames in (
@@ -51,6 +53,52 @@ for name, source, target, frames in (
             break
     each = (time.perf_counter() - start) / done
     print(f"libkdumpfile: {name:10} {each * 1e9:12.1f} ns each, {done} looked up")
+    if name == "PFN to MFN":
+        print(f"libkdumpfile: the whole p2m, one by one {each * float(sys.argv[2]):9.2f} s")
+"""
+
+VOLATILITY3 = """
+import resource, sys, time
+from volatility3.framework import contexts
+from volatility3.framework.layers import physical, xen
+
+def repaired(self, name, index):
+    # the symbol table of 2.28 gives .xen_p2m the element type of .xen_pfn
+    header = self._segment_headers[index]
+    element = self.context.symbol_space.get_type(self._xen_table_name + "!xen_pfn_entry")
+    kind = self._xen_table_name + "!xen_pfn_entry"
+    found = lambda: None
+    found.entries = [
+        self.context.object(kind, layer_name=self._base_layer, offset=header.sh_offset + at)
+        for at in range(0, header.sh_size, element.size)
+    ]
+    return found
+
+for repair in (False, True):
+    if repair:
+        xen.XenCoreDumpLayer._extract_result_array = repaired
+    context = contexts.Context()
+    context.config["base.location"] = "file://" + sys.argv[1]
+    context.config["xen.base_layer"] = "base"
+    context.add_layer(physical.FileLayer(context, "base", "base"))
+    start = time.perf_counter()
+    try:
+        xen.XenCoreDumpLayer(context, "xen", "xen")
+    except Exception as error:
+        print(f"volatility3: cannot open it: {type(error).__name__}: {error}")
+        continue
+    seconds = time.perf_counter() - start
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    print(f"volatility3: repaired, opens it (guest frames only) in {seconds:.2f} s, {size:.0f} MB")
+"""
+
+OURS = """
+import sys
+from xenp2m.dump import inspect, open_dump
+found = inspect(open_dump(sys.argv[1]))
+assert found.domains[0].p2m is not None
+size = next(line for line in open("/proc/self/status") if line.startswith("RssAnon"))
+print(f"memory of a process that has the map {int(size.split()[1]) / 1000:.0f} MB")
 """
 
 
@@ -85,9 +133,17 @@ def leaf_words(memory: Memory, info: SharedInfo) -> int:
 def libkdumpfile(path: Path, pfns: np.ndarray, mfns: np.ndarray) -> str:
     for name, frames in (("pfns", pfns), ("mfns", mfns)):
         Path(f"{path}.{name}").write_text("\n".join(str(frame) for frame in frames.tolist()))
-    command = ["/usr/bin/python3", "-c", LIBKDUMPFILE, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    return done.stdout or "libkdumpfile: not measured: " + (done.stderr.strip().splitlines() or ["?"])[-1]
+    return other("libkdumpfile", "/usr/bin/python3", LIBKDUMPFILE, path, str(PAGES))
+
+
+def other(name: str, python: str, program: str, *arguments: str | Path) -> str:
+    """Run a program in another Python; return what it prints, or why it is not measured."""
+    command = [python, "-c", program, *map(str, arguments)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    except OSError as error:
+        return f"{name}: not measured: {error}\n"
+    return done.stdout or f"{name}: not measured: {(done.stderr.strip().splitlines() or ['?'])[-1]}\n"
 
 
 def main() -> None:
@@ -135,7 +191,13 @@ def main() -> None:
         assert (m2p.lookup(mfns) == pfns).all()
         each = best(lambda: m2p.lookup(mfns)) / PAGES
         print(f"bulk MFN to PFN             {each * 1e9:9.1f} ns each, random")
+        print(other("memory", sys.executable, OURS, path), end="")
         print(libkdumpfile(path, pfns[:200_000], mfns[:200_000]), end="")
+        python = os.environ.get("VOLATILITY3_PYTHON")
+        print(
+            other("volatility3", python, VOLATILITY3, path) if python else "volatility3: not measured\n",
+            end="",
+        )
     for name in sys.argv[1:]:
         dump = open_dump(name)
         tables = PageTables(dump.memory, dump.roots[0])

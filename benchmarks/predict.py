@@ -16,7 +16,7 @@ from pathlib import Path
 from xenp2m.capture import read_files, read_record, require_map
 from xenp2m.errors import InputError
 from xenp2m.machine import Machine
-from xenp2m.predict import predict
+from xenp2m.prediction import predict
 from xenp2m.rules import rules_for
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs/examples"

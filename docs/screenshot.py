@@ -14,7 +14,7 @@ from rich.terminal_theme import MONOKAI
 from xenp2m.capture import read_files
 from xenp2m.draw.prediction import print_predictions
 from xenp2m.files import write_atomically
-from xenp2m.predict import WhatIf, predict
+from xenp2m.prediction import WhatIf, predict
 
 DOCS = Path(__file__).resolve().parent
 MACHINE = DOCS / "examples/dell-precision-t7610.json"
@@ -25,7 +25,12 @@ def main() -> None:
     """Write docs/images/predict.svg."""
     capture = read_files([MACHINE])
     console = Console(
-        record=True, width=104, force_terminal=True, color_system="truecolor", file=io.StringIO(), highlight=False
+        record=True,
+        width=104,
+        force_terminal=True,
+        color_system="truecolor",
+        file=io.StringIO(),
+        highlight=False,
     )
     predictions = [predict(capture, kernel, WhatIf(dom0_mem="4G")) for kernel in KERNELS]
     print_predictions(predictions, console, all_bars=False, log=False)

@@ -10,7 +10,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src/xenp2m"
 LAYERS = (
     {"cli"},
     {"draw", "lab"},
-    {"check", "predict"},
+    {"check", "prediction"},
     {"p2m.replay"},
     {"boot", "capture", "dump"},
     {"p2m", "mmu"},

@@ -19,7 +19,7 @@ from xenp2m.capture.collect.paste import pasted
 from xenp2m.capture.model import LoggedRange
 from xenp2m.errors import FormatError, InputError
 from xenp2m.machine import Bar, E820Entry, Machine, MapSource, Window
-from xenp2m.predict import predict
+from xenp2m.prediction import predict
 from xenp2m.units import GIB, MIB
 
 TREES = Path(__file__).resolve().parent.parent / "data/trees"

@@ -202,3 +202,11 @@ def test_xen_pv_kernel_with_remapping() -> None:
 
 def test_bare_metal_log_observes_nothing() -> None:
     assert read_text(plain([BANNER, *linux_new(LAPTOP)]), "log").observed is None
+
+
+@pytest.mark.parametrize(
+    ("said", "family"), [("family: 0x17", 0x17), ("fam: 06", 6), ("fam: 0f", 15), ("fam: 15", 0x15)]
+)
+def test_the_family_of_the_processor_is_hexadecimal_in_every_wording(said: str, family: int) -> None:
+    line = f"CPU0: AMD Athlon(tm) 64 Processor ({said}, model: 0c, stepping: 00)"
+    assert read_text(plain(["Linux version 3.10.0 (b) (gcc) #1", line]), "log").machine.cpu_family == family

@@ -140,3 +140,10 @@ def test_broken_record(broken: dict[str, object]) -> None:
 def test_several_machines_in_one_file() -> None:
     with pytest.raises(UsageError, match="several machines"):
         read_text(json.dumps(RECORD) + "\n" + json.dumps(RECORD) + "\n", "fleet")
+
+
+def test_values_of_odd_types() -> None:
+    assert read_text(json.dumps(RECORD | {"kind": ["bios"]}), "x").machine.e820 == LAPTOP
+    report = json.loads(facter())
+    report["hardware"]["graphics_card"][0]["resources"] = 5
+    assert read_text(json.dumps(report), "facter").machine.bars == ()

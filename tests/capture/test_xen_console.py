@@ -118,3 +118,12 @@ def test_cut_in_the_map() -> None:
     capture = read_text(text, "console")
     assert capture.machine.e820 == LAPTOP[:-1]
     assert any("cut" in note.text for note in capture.notes)
+
+
+def test_endless_numbers_are_no_numbers() -> None:
+    long = "9f" * 4000
+    text = plain(xen_new(LAPTOP)) + DOM0.replace("0000000248000000 (", f"{long} (").replace(
+        "ffffffff83c00000\n", f"{long}\n"
+    )
+    machine = read_text(text, "console").machine
+    assert machine.nr_pages is None

@@ -21,7 +21,7 @@ from xenp2m.check.account import common, joined, without
 from xenp2m.check.ledger import Agreement, Ledger, make_ledger
 from xenp2m.errors import Xenp2mError
 from xenp2m.machine import E820Entry, Machine, MapSource
-from xenp2m.predict import WhatIf, predict
+from xenp2m.prediction import WhatIf, predict
 from xenp2m.rules import rules_for
 from xenp2m.units import GIB, KIB, MIB
 

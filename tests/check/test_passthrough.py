@@ -15,7 +15,7 @@ from xenp2m.entry import Kind
 from xenp2m.errors import MissingFactError
 from xenp2m.machine import Bar, E820Entry, Machine, MapSource
 from xenp2m.mmu.mappers import Mapper
-from xenp2m.predict import Prediction, WhatIf, predict
+from xenp2m.prediction import Prediction, WhatIf, predict
 from xenp2m.units import GIB, KIB, MIB, pfn_down
 
 LOW, NIC, GPU = "0000:05:00.0", "0000:03:00.0", "0000:82:00.0"

@@ -9,7 +9,7 @@ from xenp2m.capture import read_files
 from xenp2m.check.series import Walk, walk_series
 from xenp2m.entry import Kind
 from xenp2m.mmu.mappers import Mapper
-from xenp2m.predict import WhatIf
+from xenp2m.prediction import WhatIf
 
 EXAMPLES = DATA.parent.parent / "docs/examples"
 WORKSTATION = EXAMPLES / "dell-precision-t7610.json"

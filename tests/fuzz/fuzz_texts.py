@@ -28,7 +28,7 @@ from types import FrameType
 from fuzz import samples
 from xenp2m.capture import read_files, read_text, require_map
 from xenp2m.errors import Xenp2mError
-from xenp2m.predict import predict
+from xenp2m.prediction import predict
 
 SLOWEST = 2.0
 """Seconds that a run may take."""
@@ -85,7 +85,7 @@ def main() -> int:
     with multiprocessing.get_context("fork").Pool(chosen.jobs, maxtasksperchild=1) as pool:
         work = [(subject.name, chosen.seed, chosen.cases) for subject in subjects]
         tallies = []
-        for tally in pool.imap(_run, work, chunksize=1):
+        for tally in pool.imap(run_cases, work, chunksize=1):
             _print(tally)
             tallies.append(tally)
     total = sum(tally.cases for tally in tallies)
@@ -94,7 +94,8 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def _run(work: tuple[str, int, int]) -> Tally:
+def run_cases(work: tuple[str, int, int]) -> Tally:
+    """Run the cases of one subject: its name, the seed, and how many."""
     name, seed, cases = work
     subject = next(s for s in (*samples.texts(), *samples.packed()) if s.name == name)
     tally = Tally(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
@@ -135,6 +136,6 @@ def _change(holder: Any, key: Any, rng: random.Random) -> None:
     elif way == 1 and isinstance(holder[key], int):
         holder[key] += rng.choice((-1, 1, 4096, -(1 << 32), 1 << 40))
     elif way == 2 and isinstance(holder, list):
-        holder += holder[: rng.choice((1, 2, 100))] * rng.choice((1, 10))
+        holder += copy.deepcopy(holder[: rng.choice((1, 2, 100))] * rng.choice((1, 10)))
     else:
-        holder[key] = rng.choice(_VALUES)
+        holder[key] = copy.deepcopy(rng.choice(_VALUES))

@@ -41,10 +41,11 @@ _GAP = re.compile(rb": +\[gap ")
 _COMMAND = re.compile(rb"(?<!\(XEN\) )(?:Kernel command line|Command line): *([^\n]*)")
 _MEM = re.compile(rb"(?:^|\s)mem=(\d{1,15}[KMGTkmgt]?|0x[0-9a-fA-F]+)(?=\s|$)")
 _CPU = re.compile(
-    rb"CPU0: (Intel|AMD|Hygon|Genuine Intel|Authentic AMD)?[^\n]{0,120}?\((?:family: |fam: )(0x)?([0-9a-f]+)"
+    rb"CPU0: (Intel|AMD|Hygon|Genuine Intel|Authentic AMD)?[^\n]{0,120}?"
+    rb"\((?:family: |fam: )(?:0x)?([0-9a-f]{1,4})"
 )
-_IO_APIC = re.compile(rb"IOAPIC\[\d+\]: apic_id \d+, version \d+, address (0x[0-9a-f]+)")
-_LOCAL_APIC = re.compile(rb"Local APIC address (0x[0-9a-f]+)")
+_IO_APIC = re.compile(rb"IOAPIC\[\d+\]: apic_id \d+, version \d+, address (0x[0-9a-f]{1,16})")
+_LOCAL_APIC = re.compile(rb"Local APIC address (0x[0-9a-f]{1,16})")
 _MAX_ARCH = re.compile(rb"max_arch_pfn = 0x([0-9a-f]+)")
 _XEN_VERSION = re.compile(rb"Xen version: (\d+\.\d+\S*)")
 _PHYSICAL = re.compile(rb"DMAR: Host address width (\d{1,3})")
@@ -219,7 +220,7 @@ def _facts(data: bytes, release: str | None, notes: list[Note], where: str) -> M
         bits=bits,
         xen_version=version[1].decode("ascii", "replace") if version else None,
         cpu_vendor=_VENDORS.get(cpu[1]) if cpu else None,
-        cpu_family=int(cpu[3], 16 if cpu[2] else 10) if cpu else None,
+        cpu_family=int(cpu[2], 16) if cpu else None,
         physical_bits=int(physical[1]) if physical else None,
         io_apics=tuple(dict.fromkeys(int(m[1], 16) for m in _IO_APIC.finditer(data))),
         local_apic=int(local[1], 16) if local else None,

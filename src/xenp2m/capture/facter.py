@@ -29,7 +29,8 @@ def read(text: Text, boot: int | None) -> Reading:
             bdf = parse_bdf(str(device.get("sysfs_bus_id")))
         except UsageError:
             continue
-        for resource in device.get("resources") or ():
+        resources = device.get("resources")
+        for resource in resources if isinstance(resources, list) else ():
             if not isinstance(resource, dict) or resource.get("type") != "mem":
                 continue
             start, size = resource.get("base"), resource.get("range")

@@ -8,20 +8,21 @@ from xenp2m.capture.model import LoggedRange, Observed
 from xenp2m.capture.text import Text
 
 _RANGE = re.compile(
-    rb"(Freeing|Populating) +([0-9a-f]+)-([0-9a-f]+) pfn range: (\d{1,15}) pages (?:freed|added)"
+    rb"(Freeing|Populating) +([0-9a-f]{1,16})-([0-9a-f]{1,16}) pfn range: (\d{1,15}) pages (?:freed|added)"
 )
-_IDENTITY = re.compile(rb"1-1 mapping on ([0-9a-f]+)->([0-9a-f]+)")
+_IDENTITY = re.compile(rb"1-1 mapping on ([0-9a-f]{1,16})->([0-9a-f]{1,16})")
 _RELEASED = re.compile(rb"Released (\d{1,15}) (?:pages of unused memory|page\(s\))")
 _SET = re.compile(rb"Set (-?\d{1,15}) page\(s\) to 1-1 mapping")
 _REMAPPED = re.compile(rb"Remapped (\d{1,15}) page\(s\)(?:, last_pfn=(\d{1,15}))?")
 _NONRAM = re.compile(rb"Remapped (\d{1,15}) non-RAM page\(s\)")
 _UNABLE = b"Unable to find available pfn range, not remapping identity pages"
 _INITRD = re.compile(
-    rb"initrd moved from \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] to \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\]"
+    rb"initrd moved from \[mem 0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\]"
+    rb" to \[mem 0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\]"
 )
-_AREA = re.compile(rb"p2m virtual area at [^,\n]{1,40}, size is ([0-9a-f]+)")
-_LAST_PFN = re.compile(rb"last_pfn = 0x([0-9a-f]+) max_arch_pfn")
-_RAMDISK = re.compile(rb"RAMDISK: (?:\[mem )?(?:0x)?([0-9a-f]+) ?- ?(?:0x)?([0-9a-f]+)(\])?")
+_AREA = re.compile(rb"p2m virtual area at [^,\n]{1,40}, size is ([0-9a-f]{1,16})")
+_LAST_PFN = re.compile(rb"last_pfn = 0x([0-9a-f]{1,16}) max_arch_pfn")
+_RAMDISK = re.compile(rb"RAMDISK: (?:\[mem )?(?:0x)?([0-9a-f]{1,16}) ?- ?(?:0x)?([0-9a-f]{1,16})(\])?")
 
 
 def _number(pattern: re.Pattern[bytes], data: bytes, base: int = 10, which: int = 1) -> int | None:

@@ -29,16 +29,18 @@ _COMMAND = re.compile(rb"(?:\(XEN\)[^\n]{0,80}?|^[ \t]{0,8})Command line: *([^\n
 _DOM0_MEM = re.compile(rb"(?:^|\s)dom0_mem=(\S+)")
 _MAXIMUM = re.compile(r"(?:^|,)max:(\d{1,15}[KMGTkmgt]?|0x[0-9a-f]+)(?:,|$)")
 _CPU = re.compile(rb"CPU Vendor: (\w+), Family (\d{1,4})")
-_IO_APIC = re.compile(rb"IOAPIC\[\d+\]: apic_id \d+, version \d+, address (0x[0-9a-f]+)")
-_LOCAL_APIC = re.compile(rb"Local APIC address (0x[0-9a-f]+)")
+_IO_APIC = re.compile(rb"IOAPIC\[\d+\]: apic_id \d+, version \d+, address (0x[0-9a-f]{1,16})")
+_LOCAL_APIC = re.compile(rb"Local APIC address (0x[0-9a-f]{1,16})")
 _RAM = re.compile(rb"System RAM: \d+MB \((\d{1,15})kB\)")
 _PHYSICAL = re.compile(rb"\[VT-D\] ?Host address width (\d{1,3})")
-_DOM0_KERNEL = re.compile(rb"Dom0 kernel: (32|64)-bit[^\n]{0,80}?paddr (0x[0-9a-f]+) -> (0x[0-9a-f]+)")
+_DOM0_KERNEL = re.compile(
+    rb"Dom0 kernel: (32|64)-bit[^\n]{0,80}?paddr (0x[0-9a-f]{1,16}) -> (0x[0-9a-f]{1,16})"
+)
 _ALLOC = re.compile(
-    rb"(?:Dom0 alloc\.:|Domain 0 allocation:) *'?([0-9a-f]+) ?-> ?([0-9a-f]+)'?"
+    rb"(?:Dom0 alloc\.:|Domain 0 allocation:) *'?([0-9a-f]{1,16}) ?-> ?([0-9a-f]{1,16})(?![0-9a-f])'?"
     rb"(?: \((\d{1,15}) pages to be allocated\))?"
 )
-_SPAN = rb": *([0-9a-f]+) ?-> ?([0-9a-f]+)"
+_SPAN = rb": *([0-9a-f]{1,16}) ?-> ?([0-9a-f]{1,16})(?![0-9a-f])"
 _RAMDISK = re.compile(rb"Init\. ramdisk" + _SPAN)
 _LAYOUT = re.compile(rb"(Phys-Mach map|Page tables|Start info|TOTAL|Init\. ramdisk|Loaded kernel)" + _SPAN)
 

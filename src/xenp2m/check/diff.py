@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from xenp2m.entry import NO_MFN, Kind
 from xenp2m.runs import Ambiguous, RunMap
+from xenp2m.units import PAGE_SHIFT
 
 DIFF_FORMAT = "xenp2m.diff/1"
 
@@ -88,10 +89,15 @@ class Diff:
         """Whether some frame is certainly not the same."""
         return any(piece.status is Status.DIFFERS for piece in self.pieces)
 
-    @property
-    def unknown(self) -> int:
-        """Frames that cannot be compared."""
-        return sum(piece.pages for piece in self.pieces if piece.status is Status.UNKNOWN)
+    def amount(self, status: Status) -> str:
+        """Say how many frames compare so: "12 frames and all from 0x8000000000 on"; "" for none."""
+        pieces = [piece for piece in self.pieces if piece.status is status]
+        count = sum(piece.pages for piece in pieces if piece.end < END_OF_FRAMES)
+        endless = next((piece for piece in pieces if piece.end == END_OF_FRAMES), None)
+        texts = [f"{count:,} frames"] if count else []
+        if endless is not None:
+            texts.append(f"all from {endless.start << PAGE_SHIFT:#x} on")
+        return " and ".join(texts)
 
     @property
     def exit_status(self) -> int:

@@ -13,7 +13,7 @@ from xenp2m.mmu.mappers import Mapper
 from xenp2m.p2m.accounting import tree_pages
 from xenp2m.p2m.replay import replay
 from xenp2m.p2m.tree import Tree
-from xenp2m.predict import Prediction, WhatIf, predict
+from xenp2m.prediction import Prediction, WhatIf, predict
 from xenp2m.rules import REVISIONS, SERIES, Patch, Revision, Rules, with_patches
 
 

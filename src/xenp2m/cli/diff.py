@@ -13,7 +13,7 @@ from xenp2m.cli.options import kernel_option, what_if_options
 if TYPE_CHECKING:
     from xenp2m.check.diff import Side
     from xenp2m.dump import Inspection
-    from xenp2m.predict import WhatIf
+    from xenp2m.prediction import WhatIf
 
 _LIVE = "live"
 
@@ -51,7 +51,7 @@ def command(
 
     Exit status 0: the same, 1: different, 2: cannot tell.
     """
-    from xenp2m.check.diff import diff_maps
+    from xenp2m.check.diff import Status, diff_maps
     from xenp2m.cli.options import what_if
 
     if len(kernels) > 2:
@@ -73,7 +73,8 @@ def command(
 
         print_diff(result, stdout())
     if result.exit_status == 2:
-        click.echo(f"xenp2m: cannot tell: {result.unknown} frames are not known on both sides", err=True)
+        untold = result.amount(Status.UNKNOWN)
+        click.echo(f"xenp2m: cannot tell: {untold} are not known on both sides", err=True)
     return result.exit_status
 
 
@@ -92,7 +93,7 @@ def _side(
     from xenp2m.cli.options import kernel_names, read_machine
     from xenp2m.dump import is_dump
     from xenp2m.mapfile import read_map
-    from xenp2m.predict import predict
+    from xenp2m.prediction import predict
 
     if path == _LIVE:
         return _inspected(_LIVE, read_live(symbol_files), domid)

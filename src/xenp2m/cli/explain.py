@@ -10,7 +10,7 @@ from xenp2m.cli.options import kernel_option, what_if_options
 
 if TYPE_CHECKING:
     from xenp2m.machine import Bar
-    from xenp2m.predict import Prediction
+    from xenp2m.prediction import Prediction
 
 
 @click.command(name="explain")
@@ -38,7 +38,7 @@ def command(
     """
     from xenp2m.check.explain import explain_bar, explain_frame
     from xenp2m.cli.options import kernel_names, read_machine, what_if
-    from xenp2m.predict import predict
+    from xenp2m.prediction import predict
 
     chosen = what_if(**options)
     capture = read_machine(captures, boot)

@@ -140,7 +140,7 @@ def _machine(captures: Sequence[str]) -> tuple[RunMap | None, list[Wanted]]:
     from xenp2m.check.inspected import Wanted
     from xenp2m.check.mapped import OLD_KERNEL
     from xenp2m.cli.options import read_machine
-    from xenp2m.predict import predict
+    from xenp2m.prediction import predict
 
     prediction = predict(read_machine(captures, None), OLD_KERNEL)
     bars = [

@@ -10,7 +10,7 @@ from xenp2m.cli.options import captures_argument, kernel_option, what_if_options
 
 if TYPE_CHECKING:
     from xenp2m.capture import Capture, MemoryFigures
-    from xenp2m.predict import Prediction, WhatIf
+    from xenp2m.prediction import Prediction, WhatIf
 
 
 @click.command(name="ledger")
@@ -36,7 +36,7 @@ def command(
     """
     from xenp2m.check.ledger import make_ledger
     from xenp2m.cli.options import kernel_names, read_machine, what_if
-    from xenp2m.predict import predict
+    from xenp2m.prediction import predict
 
     chosen = what_if(**options)
     capture = read_machine(captures, boot)

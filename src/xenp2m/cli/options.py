@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from xenp2m.capture import Capture
     from xenp2m.machine import Bar
-    from xenp2m.predict import WhatIf
+    from xenp2m.prediction import WhatIf
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -114,7 +114,7 @@ def what_if(
     """Turn the what-if options into a value; raises UsageError when they do not fit together."""
     from xenp2m.boot import Assumption
     from xenp2m.machine import parse_bdf
-    from xenp2m.predict import WhatIf
+    from xenp2m.prediction import WhatIf
     from xenp2m.units import parse_size
 
     if guest == "domU" and memory is None:

@@ -42,7 +42,7 @@ def command(
     """
     from xenp2m.check.bars import Verdict
     from xenp2m.cli.options import kernel_names, read_machine, what_if
-    from xenp2m.predict import predict
+    from xenp2m.prediction import predict
 
     chosen = what_if(**options)
     capture = read_machine(captures, boot)

@@ -119,7 +119,7 @@ def _translator(
     from xenp2m.check.translate import Translator
     from xenp2m.cli.options import kernel_names, read_machine, what_if
     from xenp2m.mapfile import read_map
-    from xenp2m.predict import predict
+    from xenp2m.prediction import predict
     from xenp2m.rules import KERNELS, rules_for
     from xenp2m.units import pfn_down, pfn_up
 

@@ -36,7 +36,7 @@ def command(
     from xenp2m.draw.tree import draw_tree
     from xenp2m.p2m.outline import tree_outline
     from xenp2m.p2m.replay import replay
-    from xenp2m.predict import predict
+    from xenp2m.prediction import predict
 
     chosen = what_if(**options)
     capture = read_machine(captures, boot)

@@ -42,11 +42,10 @@ def print_diff(diff: Diff, console: Console) -> None:
 
 def _answer(diff: Diff, unicode: bool) -> Text:
     good, bad = ("✓ ", "✗ ") if unicode else ("", "")
-    differing = sum(piece.pages for piece in diff.pieces if piece.status is Status.DIFFERS)
-    if differing:
-        return Text(f"{bad}{differing:,} frames differ", style=BAD)
-    if diff.unknown:
-        return Text(f"cannot tell: {diff.unknown:,} frames are not known on both sides", style=UNTOLD.style)
+    if differing := diff.amount(Status.DIFFERS):
+        return Text(f"{bad}different: {differing}", style=BAD)
+    if untold := diff.amount(Status.UNKNOWN):
+        return Text(f"cannot tell: {untold} are not known on both sides", style=UNTOLD.style)
     return Text(f"{good}the same", style=GOOD)
 
 
@@ -78,8 +77,12 @@ def _counts(diff: Diff) -> Table:
     table.add_column(Text(diff.a.name), overflow="fold")
     table.add_column(Text(diff.b.name), overflow="fold")
     table.add_column("")
+    end = diff.pieces[-1]
+    last = (end.a.label, end.b.label, end.status) if end.end == END_OF_FRAMES else None
     for (a, b, status), frames in sorted(diff.counts().items(), key=lambda item: -item[1]):
-        table.add_row(f"{frames:,}", format_frames(frames), a, b, status.value)
+        endless = (a, b, status) == last
+        size = "no end" if endless else format_frames(frames)
+        table.add_row("" if endless else f"{frames:,}", size, a, b, status.value)
     return table
 
 

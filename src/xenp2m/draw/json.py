@@ -12,7 +12,7 @@ from xenp2m.boot.guest import BootLog, Guest
 from xenp2m.check.series import State, Walk
 from xenp2m.machine.json import machine_to_json
 from xenp2m.p2m.outline import MidSlots
-from xenp2m.predict import Prediction
+from xenp2m.prediction import Prediction
 
 PREDICTION_FORMAT = "xenp2m.prediction/1"
 SERIES_FORMAT = "xenp2m.series/1"

@@ -18,7 +18,7 @@ from xenp2m.draw.overview import legend, overview
 from xenp2m.draw.palette import BAD, DIM, GOOD, LOOKS
 from xenp2m.machine import Bar
 from xenp2m.mmu.mappers import Mapper
-from xenp2m.predict import Prediction
+from xenp2m.prediction import Prediction
 from xenp2m.units import PAGE_SHIFT, format_frames, format_size
 
 _MOST_BARS = 12

@@ -13,7 +13,7 @@ from xenp2m.capture import Capture, read_files, read_text
 from xenp2m.check.bars import judge_bars
 from xenp2m.check.findings import Case, Finding, all_rules, check_capture, findings_of
 from xenp2m.machine import Bar, E820Entry, E820Type, Machine
-from xenp2m.predict import Prediction, WhatIf
+from xenp2m.prediction import Prediction, WhatIf
 from xenp2m.rules import rules_for
 from xenp2m.units import GIB, MIB
 

@@ -26,7 +26,7 @@ from xenp2m.check.findings import (
 from xenp2m.cli.options import kernel_names
 from xenp2m.draw.rulepages import rules_page
 from xenp2m.errors import UsageError
-from xenp2m.predict import WhatIf, predict
+from xenp2m.prediction import WhatIf, predict
 from xenp2m.units import GIB, MIB, TIB
 
 BAR_RULES = {"XP101", "XP103", "XP104", "XP105", "XP107", "XP110"} | {"XP201", "XP202", "XP301", "XP302"}

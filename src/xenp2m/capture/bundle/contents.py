@@ -85,6 +85,7 @@ def gather(members: Members, name: str, join: str = ": ") -> Contents:
         hits += classify(member.path)
         if is_wanted(member.path):
             kept.add(member)
+    walk.finish()
     choice = choose(hits, name)
     return _by_content(members, name, join) if choice is None else kept.contents(choice)
 
@@ -153,6 +154,7 @@ def _by_content(members: Members, name: str, join: str) -> Contents:
             break
         if _is_known_text(member):
             kept.add(member)
+    walk.finish()
     if not kept.texts:
         return Contents((), tuple(walk.notes))
     told = f"members known by what they hold: {_some(tuple(kept.texts))}"
@@ -162,10 +164,7 @@ def _by_content(members: Members, name: str, join: str) -> Contents:
 
 
 def _is_known_text(member: Member) -> bool:
-    try:
-        head = member.reader.peek(CHUNK)
-    except CutError:
-        return False
+    head = member.reader.peek(CHUNK)
     return bool(head.strip()) and not binary_kind(head) and bool(formats.detect(Text(member.path, head)))
 
 

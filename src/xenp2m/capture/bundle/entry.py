@@ -27,4 +27,4 @@ def clean_name(raw: bytes) -> str:
     """
     text = raw[:MAX_NAME].decode("utf-8", "replace").replace("\\", "/")
     parts = [part for part in text.split("/") if part not in {"", "."}]
-    return "".join(letter if letter.isprintable() else "?" for letter in "/".join(parts))
+    return "".join(letter if letter.isprintable() else "?" for letter in "/".join(parts)) or "?"

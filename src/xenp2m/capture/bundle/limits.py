@@ -52,10 +52,6 @@ class Budget:
     archives: int = 0
     _kept: int = field(default=0, repr=False)
 
-    def read(self, size: int) -> None:
-        """Count bytes read of the bundle itself."""
-        self.packed += size
-
     def unpack(self, size: int) -> None:
         """Count bytes that came out of a compressed stream."""
         self.unpacked += size

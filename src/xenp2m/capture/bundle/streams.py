@@ -42,9 +42,9 @@ class Reader:
 
     def peek(self, size: int) -> bytes:
         """Return the next ``size`` bytes and stay where they are; fewer at the end, be it early or not."""
-        while len(self._piece) - self._used < size:
+        while (missing := size - (len(self._piece) - self._used)) > 0:
             try:
-                more = self._source.read(max(size, CHUNK))
+                more = self._source.read(missing)
             except CutError:
                 break
             if not more:

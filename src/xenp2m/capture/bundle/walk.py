@@ -49,6 +49,9 @@ class Walk:
         ``path`` is its place in a folder.  Raises FormatError for damage and LimitError past a limit.
         """
         yield from self._open(Reader(file, self._label(path)), path, 0, file)
+
+    def finish(self) -> None:
+        """Note what was passed over, after the last member."""
         if self._passed_over:
             self._note(f"{self._passed_over} more archives in it were not opened", Severity.INFO)
 

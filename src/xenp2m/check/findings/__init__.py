@@ -22,7 +22,7 @@ from xenp2m.check.findings import (
 )
 from xenp2m.check.findings.model import Case, Finding, FindingRule, Hit, Severity
 from xenp2m.check.findings.registry import FAMILIES, all_rules, chosen_rules
-from xenp2m.predict import WhatIf, predict
+from xenp2m.prediction import WhatIf, predict
 from xenp2m.rules import Rules
 
 __all__ = [

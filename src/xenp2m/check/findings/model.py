@@ -12,7 +12,7 @@ from xenp2m.boot import Guest, GuestConfig
 from xenp2m.capture import Capture
 from xenp2m.check.findings.causes import BarCause, bar_causes
 from xenp2m.machine import Bar
-from xenp2m.predict import Prediction, WhatIf
+from xenp2m.prediction import Prediction, WhatIf
 from xenp2m.rules import Rules
 from xenp2m.units import PAGE_SHIFT
 

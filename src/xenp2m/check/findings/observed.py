@@ -9,7 +9,7 @@ from xenp2m.check.findings.model import Case, Hit, Severity
 from xenp2m.check.findings.registry import finding
 from xenp2m.errors import UsageError
 from xenp2m.machine import MapSource, type_name
-from xenp2m.predict import WhatIf
+from xenp2m.prediction import WhatIf
 from xenp2m.rules import rules_for
 
 _SINGLE = {

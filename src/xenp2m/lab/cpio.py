@@ -1,0 +1,62 @@
+"""Writing cpio archives of the "newc" kind, which is what Linux unpacks as its first file system."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_MAGIC = b"070701"
+_TRAILER = "TRAILER!!!"
+_DEV_CONSOLE = (5, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One entry: a path without leading slash, the file type and permissions, and what it holds.
+
+    ``device`` is the (major, minor) pair of a device node.
+    """
+
+    path: str
+    mode: int
+    data: bytes = b""
+    device: tuple[int, int] = (0, 0)
+
+
+def folder(path: str) -> Node:
+    """Return a folder that anybody can enter."""
+    return Node(path, stat.S_IFDIR | 0o755)
+
+
+def program(path: str, data: bytes) -> Node:
+    """Return an executable file."""
+    return Node(path, stat.S_IFREG | 0o755, data)
+
+
+def console(path: str) -> Node:
+    """Return the console device, which the kernel opens before the first program runs."""
+    return Node(path, stat.S_IFCHR | 0o600, device=_DEV_CONSOLE)
+
+
+def write(nodes: Iterable[Node]) -> bytes:
+    """Return the archive of the nodes; folders must come before what they hold."""
+    out = bytearray()
+    for number, node in enumerate(nodes, start=1):
+        _append(out, node, number)
+    _append(out, Node(_TRAILER, 0), 0)
+    return bytes(out)
+
+
+def _append(out: bytearray, node: Node, number: int) -> None:
+    name = node.path.encode() + b"\0"
+    links = 2 if stat.S_ISDIR(node.mode) else 1
+    fields = (number, node.mode, 0, 0, links, 0, len(node.data), 0, 0, *node.device, len(name), 0)
+    out += _MAGIC + b"".join(b"%08X" % field for field in fields) + name
+    _pad(out)
+    out += node.data
+    _pad(out)
+
+
+def _pad(out: bytearray) -> None:
+    out += bytes(-len(out) % 4)

@@ -1,0 +1,138 @@
+"""The p2m as dom0's own kernel shows it: the linear list, read through /proc/kcore.
+
+Linux 4.0 and later keep the list in virtual memory, mapped by page tables in which whole pages of "identity"
+and of "missing" are shared.  Both hold the same words, so that the page tables must be walked to tell them
+apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xenp2m.arch import X86_64
+from xenp2m.entry import Kind, decode_array
+from xenp2m.errors import MissingFactError
+from xenp2m.lab.kcore import Kcore
+from xenp2m.runs import Run, RunMap
+from xenp2m.units import PAGE_SHIFT, PAGE_SIZE
+
+_WORDS = 512
+_TABLE_SPAN = _WORDS * _WORDS
+_PIECE = 1 << 18
+_FRAME = np.uint64(0x000F_FFFF_FFFF_F000)
+_PRESENT = 1
+_MOST_FRAMES = 1 << 34
+
+
+class _List:
+    """The kernel's list, and the way back from machine frames to dom0's frames."""
+
+    def __init__(self, kcore: Kcore) -> None:
+        self.kcore = kcore
+        self.address = kcore.variable("xen_p2m_addr")
+        self.frames = kcore.variable("xen_p2m_size")
+        self.last = kcore.variable("xen_p2m_last_pfn")
+        self.direct = kcore.variable("page_offset_base")
+        if not self.address or not 0 < self.last <= self.frames <= _MOST_FRAMES:
+            raise MissingFactError("no linear p2m list", where="/proc/kcore")
+        self._pieces: dict[int, NDArray[np.uint64]] = {}
+
+    def words(self, start: int, end: int) -> NDArray[np.uint64]:
+        """Return the words of the frames ``[start, end)``."""
+        pieces = [self._piece(number) for number in range(start // _PIECE, -(-end // _PIECE))]
+        first = start // _PIECE * _PIECE
+        return np.concatenate(pieces)[start - first : end - first]
+
+    def _piece(self, number: int) -> NDArray[np.uint64]:
+        if number not in self._pieces:
+            start = number * _PIECE
+            count = min(_PIECE, -(-max(self.last, start + _WORDS) // _WORDS) * _WORDS - start)
+            self._pieces[number] = self.kcore.words(self.address + start * 8, count)
+        return self._pieces[number]
+
+    def frame_of(self, name: str) -> int:
+        """Return the machine frame of the page that a kernel variable points to."""
+        pfn = (self.kcore.variable(name) - self.direct) >> PAGE_SHIFT
+        return int(self.kcore.words(self.address + pfn * 8, 1)[0])
+
+    def table(self, entry: int) -> NDArray[np.uint64]:
+        """Return the page table that a page table entry points to."""
+        mfn = np.uint64((entry & int(_FRAME)) >> PAGE_SHIFT)
+        for number in range(-(-self.last // _PIECE)):
+            found = np.flatnonzero(self._piece(number) == mfn)
+            if len(found):
+                pfn = number * _PIECE + int(found[0])
+                return self.kcore.words(self.direct + pfn * PAGE_SIZE, _WORDS)
+        raise MissingFactError(
+            "a page table of the p2m is not in dom0's memory", where="/proc/kcore", found=f"{int(mfn):#x}"
+        )
+
+
+def read_live(kcore: Kcore) -> RunMap:
+    """Read dom0's p2m.
+
+    What lies past the list is not in memory: the kernel's code takes it as identity.  Raises MissingFactError
+    where the kernel has no linear list.
+    """
+    found = _List(kcore)
+    runs = list(_runs(found))
+    return RunMap(X86_64, found.frames, Kind.IDENTITY, runs)
+
+
+def _runs(listed: _List) -> Iterator[Run]:
+    shared_tables = {
+        listed.frame_of("p2m_identity_pte"): Kind.IDENTITY,
+        listed.frame_of("p2m_missing_pte"): Kind.MISSING,
+    }
+    shared_leaves = {
+        listed.frame_of("p2m_identity"): Kind.IDENTITY,
+        listed.frame_of("p2m_missing"): Kind.MISSING,
+    }
+    top = listed.kcore.words(listed.kcore.symbol("init_top_pgt"), _WORDS)
+    uppers: dict[int, NDArray[np.uint64]] = {}
+    for pfn in range(0, listed.frames, _TABLE_SPAN):
+        address = listed.address + pfn * 8
+        upper = address >> 30
+        if upper not in uppers:
+            third = listed.table(int(top[address >> 39 & 511]))
+            uppers[upper] = listed.table(int(third[address >> 30 & 511]))
+        entry = int(uppers[upper][address >> 21 & 511])
+        kind = shared_tables.get(_frame(entry))
+        end = min(pfn + _TABLE_SPAN, listed.frames)
+        if kind is not None:
+            yield Run(pfn, end - pfn, kind, None)
+        elif not entry & _PRESENT:
+            raise MissingFactError("the p2m has a hole", where="/proc/kcore", found=f"frame {pfn:#x}")
+        else:
+            yield from _leaves(listed, listed.table(entry), pfn, end, shared_leaves)
+
+
+def _leaves(
+    listed: _List, table: NDArray[np.uint64], start: int, end: int, shared: dict[int, Kind]
+) -> Iterator[Run]:
+    """Yield the runs of the frames ``[start, end)`` that one lowest page table covers."""
+    own_from: int | None = None
+    for number, pfn in enumerate(range(start, end, _WORDS)):
+        kind = shared.get(_frame(int(table[number])))
+        if kind is None:
+            own_from = pfn if own_from is None else own_from
+            continue
+        if own_from is not None:
+            yield from _own(listed, own_from, pfn)
+            own_from = None
+        yield Run(pfn, min(_WORDS, end - pfn), kind, None)
+    if own_from is not None:
+        yield from _own(listed, own_from, end)
+
+
+def _own(listed: _List, start: int, end: int) -> list[Run]:
+    kinds, mfns = decode_array(listed.words(start, end), X86_64)
+    pfns = np.arange(start, end, dtype=np.uint64)
+    return RunMap.from_arrays(pfns, kinds, mfns, X86_64, end, Kind.MISSING).within(start, end)
+
+
+def _frame(entry: int) -> int:
+    return (entry & int(_FRAME)) >> PAGE_SHIFT

@@ -1,0 +1,96 @@
+"""Real boots.  They need QEMU and what ``xenp2m lab setup`` fetches: without, they are skipped, or fail where
+XENP2M_LAB=required."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.test_process import wait_dead
+from xenp2m.lab.errors import LabError
+from xenp2m.lab.kit import Own, default_cache, find_kit
+
+SHAPES = ("pc-512m", "bar-640g", "split-512m-all")
+PROGRAM = Path(sys.executable).with_name("xenp2m")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def lab() -> None:
+    try:
+        find_kit(default_cache(), Own())
+    except LabError as error:
+        if os.environ.get("XENP2M_LAB") == "required":
+            pytest.fail(f"XENP2M_LAB=required: {error}")
+        pytest.skip(str(error))
+
+
+def qemu_of(command: subprocess.Popen[bytes]) -> int:
+    """Return the number of the QEMU that a command started, once it runs."""
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children")
+    while command.poll() is None:
+        for child in children.read_text().split():
+            if Path(f"/proc/{child}/comm").read_text().startswith("qemu-system"):
+                return int(child)
+    raise AssertionError("no QEMU was started")
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_machine_does_what_was_predicted(name: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [PROGRAM, "lab", "run", name, "--json", "-o", tmp_path], capture_output=True, timeout=400, check=False
+    )
+    (value,) = json.loads(done.stdout)
+    assert value["outcome"] == "equal", value
+    assert done.returncode == 0
+    assert [each["equal"] for each in value["comparisons"]] == [True] * 3
+    assert all(bar["usable"] for bar in value["bars"])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    checked = subprocess.run(
+        [PROGRAM, "lab", "report", tmp_path], capture_output=True, timeout=60, check=True
+    )
+    assert f"| {name} |".encode() in checked.stdout
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_leaves_nothing(end: signal.Signals, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [PROGRAM, "lab", "run", SHAPES[0], "-o", tmp_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as command:
+        qemu = qemu_of(command)
+        command.send_signal(end)
+        status = command.wait(30)
+        wait_dead(qemu)
+    assert status == (130 if end is signal.SIGINT else -signal.SIGKILL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_machine_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [PROGRAM, "lab", "run", SHAPES[0], "--timeout", "1", "--json"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    (value,) = json.loads(done.stdout)
+    assert done.returncode == 2
+    assert "out of time" in value["error"]
+
+
+def test_a_machine_that_panics_says_why(tmp_path: Path) -> None:
+    shape = tmp_path / "starved.toml"
+    shape.write_text('memory = "512M"\ndom0_mem = "32M,max:32M"\n')
+    done = subprocess.run(
+        [PROGRAM, "lab", "run", "--shape", shape, "--timeout", "60", "--json"],
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    (value,) = json.loads(done.stdout)
+    assert done.returncode == 2
+    assert "anic" in value["error"] or "RAM" in value["error"], value
