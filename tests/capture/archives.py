@@ -80,7 +80,8 @@ def old_cpio(members: Members, order: str = "<") -> bytes:
 
 
 def zstd(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor().compress(data)
+    """A zstd frame with a checksum, as the zstd program writes it."""
+    return zstandard.ZstdCompressor(write_checksum=True).compress(data)
 
 
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {

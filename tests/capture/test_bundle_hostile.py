@@ -322,3 +322,15 @@ def test_long_names(tmp_path: Path) -> None:
     long = "d" * 90 + "/" + "e" * 200 + "/dmesg.txt"
     for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         assert read(archives.tar({long: BOOT}, form), tmp_path).sources[0].name.endswith(long)
+
+
+@pytest.mark.parametrize("pack", archives.COMPRESSORS)
+def test_nothing_is_read_of_a_stream_after_its_damage(pack: str, tmp_path: Path) -> None:
+    rng = random.Random(pack)
+    noise = {f"noise{number}": rng.randbytes(5000) for number in range(60)}
+    packed = bytearray(archives.COMPRESSORS[pack](archives.tar(noise | {"dmesg.txt": BOOT})))
+    assert read(bytes(packed), tmp_path).machine.e820 == LAPTOP
+    for at in range(len(packed) // 2, len(packed) // 2 + 40):
+        packed[at] ^= 0x55
+    with pytest.raises(FormatError, match="damaged"):
+        read(bytes(packed), tmp_path)

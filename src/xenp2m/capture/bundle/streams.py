@@ -199,9 +199,15 @@ class Unpacked:
         self._budget = budget
         self._unpacker = _METHODS[method][1]()
         self._done = False
+        self._damage: FormatError | None = None
 
     def read(self, size: int) -> bytes:
-        """Return at most ``size`` bytes; raises FormatError for damage, CutError for an early end."""
+        """Return at most ``size`` bytes; raises FormatError for damage, CutError for an early end.
+
+        After damage every read fails: who reads a member in it is not the one who reads on.
+        """
+        if self._damage is not None:
+            raise self._damage
         while not self._done and size:
             data = self._step(min(size, CHUNK))
             if data:
@@ -211,7 +217,7 @@ class Unpacked:
 
     def _step(self, size: int) -> bytes:
         unpacker = self._unpacker
-        given = b""
+        given, at_end = b"", False
         if unpacker.eof:
             given = unpacker.unused_data or self._reader.read(CHUNK)
             magic = _METHODS[self._method][0]
@@ -223,14 +229,16 @@ class Unpacked:
             unpacker = self._unpacker = _METHODS[self._method][1]()
         elif unpacker.needs_input:
             given = self._reader.read(CHUNK)
+            at_end = not given
         try:
             data = unpacker.decompress(given, size)
         except _DAMAGE as error:
-            raise FormatError(
+            self._damage = FormatError(
                 f"damaged {self._method} data",
                 where=f"{self._reader.name}, offset {self._reader.at:#x} or shortly before",
                 found=str(error) or type(error).__name__,
-            ) from error
-        if not data and not given and not unpacker.eof and unpacker.needs_input:
+            )
+            raise self._damage from error
+        if at_end and not data and not unpacker.eof:
             raise self._reader.cut(f"the {self._method} data")
         return data
