@@ -54,5 +54,5 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 $(VENV)/.ready: $(VENV)/.installed
-	$(PIP) install --group test --group lint --group docs
+	$(PIP) install --editable ".[all]" --group test --group lint --group docs
 	touch $@
