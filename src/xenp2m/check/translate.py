@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xenp2m.check.places import KindsP2m
@@ -129,33 +129,13 @@ class Translator:
 
     def phys(self, address: int) -> Translation:
         """Return the machine address of guest-physical byte ``address``."""
-        asked = f"phys {address:#x}"
-        found = self.pfn(address >> PAGE_SHIFT, asked)
-        if found.mfn is None:
-            return found
-        machine = found.mfn << PAGE_SHIFT | address % PAGE_SIZE
-        return Translation(
-            asked=asked,
-            answer=f"{_NAMES[found.kind or Kind.RAM]}: machine address {machine:#x}",
-            kind=found.kind,
-            pfn=found.pfn,
-            mfn=found.mfn,
-        )
+        found = self.pfn(address >> PAGE_SHIFT, f"phys {address:#x}")
+        return found if found.mfn is None else _to_the_byte(found, "machine", found.mfn, address)
 
     def machine(self, address: int) -> Translation:
         """Return the guest-physical address of machine byte ``address``."""
-        asked = f"machine {address:#x}"
-        found = self.mfn(address >> PAGE_SHIFT, asked)
-        if found.pfn is None:
-            return found
-        phys = found.pfn << PAGE_SHIFT | address % PAGE_SIZE
-        return Translation(
-            asked=asked,
-            answer=f"{_NAMES[found.kind or Kind.RAM]}: guest-physical address {phys:#x}",
-            kind=found.kind,
-            pfn=found.pfn,
-            mfn=found.mfn,
-        )
+        found = self.mfn(address >> PAGE_SHIFT, f"machine {address:#x}")
+        return found if found.pfn is None else _to_the_byte(found, "guest-physical", found.pfn, address)
 
     def decode(self, text: str) -> Translation:
         """Take apart an entry as it stands in memory, and find its guest frame.  Raises UsageError."""
@@ -203,3 +183,9 @@ class Translator:
 
 
 _NAMES = {Kind.RAM: "RAM", Kind.IDENTITY: "1:1", Kind.FOREIGN: "foreign", Kind.MISSING: "missing"}
+
+
+def _to_the_byte(found: Translation, space: str, frame: int, address: int) -> Translation:
+    """Turn the answer for a frame into that for the byte ``address`` in it; ``frame`` is in ``space``."""
+    at = frame << PAGE_SHIFT | address % PAGE_SIZE
+    return replace(found, answer=f"{_NAMES[found.kind or Kind.RAM]}: {space} address {at:#x}")
