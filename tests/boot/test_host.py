@@ -31,6 +31,12 @@ def test_known_io_apics_replace_the_usual_one() -> None:
     assert [item.source for item in assumptions] == ["seen in log"]
 
 
+def test_registers_of_iommus_are_kept_where_the_log_names_them() -> None:
+    entries, assumptions = host_map(replace(MACHINE, iommus=(0xFED90000,)))
+    assert E820Entry(0xFED90000, 0xFED91000, RESERVED) in entries
+    assert [item.start for item in assumptions if item.source == "seen in log"] == [0xFED90000]
+
+
 @pytest.mark.parametrize(
     ("family", "bits", "kept"),
     [

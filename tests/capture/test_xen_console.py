@@ -16,6 +16,8 @@ DOM0 = """\
 (XEN) CPU Vendor: AMD, Family 23 (0x17), Model 1 (0x1), Stepping 1 (raw 00800f11)
 (XEN) ACPI: Local APIC address 0xfee00000
 (XEN) IOAPIC[0]: apic_id 0, version 33, address 0xfec00000, GSI 0-23
+(XEN) [VT-D]drhd->address = fed90000 iommu->reg = ffff82c000201000
+(XEN) [VT-D] drhd->address = fed91000 iommu->reg = ffff82c000203000
 (XEN) *** Building a PV Dom0 ***
 (XEN)  Dom0 kernel: 64-bit, PAE, lsb, paddr 0x1000000 -> 0x2a00000
 (XEN) PHYSICAL MEMORY ARRANGEMENT:
@@ -53,6 +55,7 @@ def test_dom0_and_cpu() -> None:
     assert machine.bits == 64
     assert (machine.cpu_vendor, machine.cpu_family) == ("AMD", 23)
     assert machine.io_apics == (0xFEC00000,)
+    assert machine.iommus == (0xFED90000, 0xFED91000)
     assert machine.local_apic == 0xFEE00000
     assert machine.kernel == (0x1000000, 0x2A00000)
     assert machine.p2m_list == (0x3A00000, 0x3C00000)

@@ -106,6 +106,8 @@ def _kept_ranges(machine: Machine) -> Iterable[Assumption]:
             yield _page("seen in log", address, why)
     else:
         yield _page("assumed", IO_APIC, "Xen keeps the IO-APICs; the first one is usually here")
+    for address in machine.iommus:
+        yield _page("seen in log", address, "Xen keeps the registers of IOMMUs, and its log names this one")
     if machine.cpu_vendor in ("AMD", "AuthenticAMD") and (machine.cpu_family or 0x17) < 0x17:
         narrow = machine.cpu_family in _AMD_FAMILIES_OF_40_BITS
         if (machine.physical_bits or (40 if narrow else 48)) > HYPERTRANSPORT_BITS:

@@ -29,6 +29,7 @@ _COMMAND = re.compile(rb"(?:\(XEN\)[^\n]{0,80}?|^[ \t]{0,8})Command line: *([^\n
 _DOM0_MEM = re.compile(rb"(?:^|\s)dom0_mem=(\S+)")
 _MAXIMUM = re.compile(r"(?:^|,)max:(\d{1,15}[KMGTkmgt]?|0x[0-9a-f]+)(?:,|$)")
 _CPU = re.compile(rb"CPU Vendor: (\w+), Family (\d{1,4})")
+_IOMMU = re.compile(rb"\[VT-D\] *drhd->address = ([0-9a-f]{1,16})")
 _IO_APIC = re.compile(rb"IOAPIC\[\d+\]: apic_id \d+, version \d+, address (0x[0-9a-f]{1,16})")
 _LOCAL_APIC = re.compile(rb"Local APIC address (0x[0-9a-f]{1,16})")
 _RAM = re.compile(rb"System RAM: \d+MB \((\d{1,15})kB\)")
@@ -128,6 +129,7 @@ def _facts(head: bytes, notes: list[Note], where: str) -> Machine:
         physical_bits=int(physical[1]) if physical else None,
         local_apic=int(local[1], 16) if local else None,
         io_apics=tuple(dict.fromkeys(int(m[1], 16) for m in _IO_APIC.finditer(head))),
+        iommus=tuple(dict.fromkeys(int(m[1], 16) for m in _IOMMU.finditer(head))),
         dom0_mem=dom0_mem,
         max_reservation=_maximum(dom0_mem),
         bits=bits,

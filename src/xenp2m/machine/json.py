@@ -77,7 +77,7 @@ def _field(name: str, value: Any) -> Any:
         return tuple(_bar(row) for row in value)
     if name == "windows":
         return tuple(Window(_string(bridge), *_interval(start, end)) for bridge, start, end in value)
-    if name == "io_apics":
+    if name in {"io_apics", "iommus"}:
         return tuple(_integer(address) for address in value)
     if name in _RANGES:
         start, end = value

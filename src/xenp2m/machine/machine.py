@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from xenp2m.display import Pictured
 from xenp2m.machine.e820 import E820Entry
 from xenp2m.machine.pci import Bar, Window
 
@@ -29,14 +30,14 @@ class MapSource(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Pictured):
     """One machine as firmware and hypervisor describe it.
 
     ``e820`` is in the order of its source and not sanitised; ``e820_source`` says whose map it is.
     ``nr_pages`` is the number of frames that dom0 (or the guest) starts with and ``max_reservation`` the
     number that it may grow to, both in frames and None where the input does not say.
-    ``io_apics`` and ``local_apic`` are byte addresses, ``msi_window`` and ``amd_ht`` are not here: they
-    follow from the architecture.
+    ``io_apics``, ``iommus`` (their registers) and ``local_apic`` are byte addresses, ``msi_window`` and
+    ``amd_ht`` are not here: they follow from the architecture.
     ``kernel``, ``start_info``, ``page_tables`` and ``p2m_list`` are where the domain builder put these parts
     of dom0, as guest-physical byte ranges ``(start, end)``; ``p2m_list`` is None when it has its own area.
     ``mem_limit`` is the kernel's ``mem=`` in bytes.
@@ -56,6 +57,7 @@ class Machine:
     cpu_family: int | None = None
     physical_bits: int | None = None
     io_apics: tuple[int, ...] = ()
+    iommus: tuple[int, ...] = ()
     local_apic: int | None = None
     kernel: tuple[int, int] | None = None
     start_info: tuple[int, int] | None = None
