@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-DEMO_MACHINE := docs/examples/dell-precision-t7610.json
+DEMO_MACHINE := catalogue:a1e81a7903a5
 DEMO := $(BIN)/xenp2m predict $(DEMO_MACHINE) --kernel 3.15 --kernel series --dom0-mem 4G --no-log
 
 .PHONY: demo lab test lint format bench docs screenshot clean

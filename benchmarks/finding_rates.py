@@ -1,49 +1,32 @@
-"""How often each finding is raised over many machines, and what it says of a few of them.
+"""How often each finding is raised over the catalogue's machines, and what it says of a few of them.
 
-``python benchmarks/finding_rates.py MACHINES.ndjson.gz [CODE]``: a record of machine facts a line.  Prints
-the share of machines that raise each code under 3.15, the series and 6.1; with a code, ten of its findings
-under each kernel.
+``python benchmarks/finding_rates.py [CODE]``.  Prints the share of machines that raise each code under 3.15,
+the series and 6.1; with a code, ten of its findings under each kernel.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
-from xenp2m.capture import Capture, read_record, require_map
+from xenp2m import catalogue
 from xenp2m.check.findings import Finding, all_rules, check_capture
-from xenp2m.errors import MissingFactError
 
 KERNELS = ("3.15", "series", "6.1")
 SHOWN = 10
 
 
-def captures(path: Path) -> Iterator[Capture]:
-    """Yield the machines of a file that have a map."""
-    with gzip.open(path, "rt") as file:
-        for line in file:
-            record = json.loads(line)
-            try:
-                yield require_map(read_record(record, str(record["id"])))
-            except MissingFactError:
-                continue
-
-
 def main() -> None:
-    if len(sys.argv) < 2:
-        print("finding_rates: no machines named, nothing to do")
-        return
-    path, wanted = Path(sys.argv[1]), sys.argv[2:]
+    wanted = sys.argv[1:]
     machines = 0
     raised: Counter[tuple[str, str]] = Counter()
     shown: dict[tuple[str, str], list[Finding]] = {}
     started = time.perf_counter()
-    for capture in captures(path):
+    for entry in catalogue.entries():
+        if entry.lack:
+            continue
+        capture = entry.capture
         machines += 1
         for kernel in KERNELS:
             found = check_capture(capture, [kernel])

@@ -11,19 +11,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from xenp2m.capture import read_files
+from xenp2m.catalogue import lookup
 from xenp2m.draw.prediction import print_predictions
 from xenp2m.files import write_atomically
 from xenp2m.prediction import WhatIf, predict
 
 DOCS = Path(__file__).resolve().parent
-MACHINE = DOCS / "examples/dell-precision-t7610.json"
+MACHINE = "catalogue:a1e81a7903a5"
 KERNELS = ("3.15", "series")
 
 
 def main() -> None:
     """Write docs/images/predict.svg."""
-    capture = read_files([MACHINE])
+    capture = lookup(MACHINE).capture
     console = Console(
         record=True,
         width=104,
@@ -35,7 +35,7 @@ def main() -> None:
     predictions = [predict(capture, kernel, WhatIf(dom0_mem="4G")) for kernel in KERNELS]
     print_predictions(predictions, console, all_bars=False, log=False)
     options = " ".join(f"--kernel {kernel}" for kernel in KERNELS)
-    svg = console.export_svg(title=f"xenp2m predict {MACHINE.name} {options} --dom0-mem 4G", theme=MONOKAI)
+    svg = console.export_svg(title=f"xenp2m predict {MACHINE} {options} --dom0-mem 4G", theme=MONOKAI)
     # The exporter links a web font; a picture in a repository must not fetch anything.
     start, end = svg.index("@font-face"), svg.rindex("@font-face")
     end = svg.index("}", end) + 1
