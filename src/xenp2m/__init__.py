@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xenp2m.machine import Bar, E820Entry, Machine
     from xenp2m.p2m.list import LinearList
     from xenp2m.p2m.tree import Tree
-    from xenp2m.prediction import Prediction, WhatIf, predict
+    from xenp2m.prediction import Prediction, Predictions, WhatIf, predict, predict_each
     from xenp2m.rules import KERNELS, SERIES, Rules, rules_for
     from xenp2m.runs import Run, RunMap
 
@@ -39,7 +39,7 @@ _HOMES = {
     "machine": ("Bar", "E820Entry", "Machine"),
     "p2m.list": ("LinearList",),
     "p2m.tree": ("Tree",),
-    "prediction": ("Prediction", "WhatIf", "predict"),
+    "prediction": ("Prediction", "Predictions", "WhatIf", "predict", "predict_each"),
     "rules": ("KERNELS", "SERIES", "Rules", "rules_for"),
     "runs": ("Run", "RunMap"),
 }
@@ -59,6 +59,7 @@ __all__ = [
     "LinearList",
     "Machine",
     "Prediction",
+    "Predictions",
     "Rules",
     "Run",
     "RunMap",
@@ -71,6 +72,7 @@ __all__ = [
     "judge_bars",
     "open_dump",
     "predict",
+    "predict_each",
     "read_files",
     "read_text",
     "rules_for",

@@ -21,6 +21,7 @@ from xenp2m.boot import (
 from xenp2m.capture import Capture, Note
 from xenp2m.check.bars import BarVerdict, judge_bars
 from xenp2m.check.passthrough import ClaimConflict, claim_conflicts
+from xenp2m.display import Pictured
 from xenp2m.errors import MissingFactError
 from xenp2m.machine import Bar, E820Entry, E820Type, Machine
 from xenp2m.rules import Rules, rules_for
@@ -56,7 +57,7 @@ class WhatIf:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
+class Prediction(Pictured):
     """What a kernel makes of a machine: the guest, the verdicts on its BARs, and what had to be assumed.
 
     ``passthrough`` is where the BARs of passed-through devices cannot be claimed in a domU.
@@ -76,6 +77,12 @@ class Prediction:
         from xenp2m.p2m.replay import page_counts  # noqa: PLC0415 - only JSON asks, and it is slow to import
 
         return page_counts(self.guest)
+
+
+class Predictions(tuple[Prediction, ...], Pictured):
+    """What one machine is under several kernels: a tuple that a notebook shows as one picture."""
+
+    __slots__ = ()
 
 
 def predict(
@@ -107,6 +114,13 @@ def predict(
         assumptions=(*assumptions, *what_if.assumptions),
         notes=capture.notes,
     )
+
+
+def predict_each(
+    source: Capture | Machine, kernels: Iterable[str | Rules], what_if: WhatIf = WhatIf()
+) -> Predictions:
+    """Predict for several kernels, in the order given.  Raises what ``predict`` raises."""
+    return Predictions(predict(source, kernel, what_if) for kernel in kernels)
 
 
 def _config(

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xenp2m.arch import Arch, arch_of
+from xenp2m.display import Pictured
 from xenp2m.entry import KIND_BY_LABEL, NO_MFN, Entry, Kind, decode_array, encode_array
 from xenp2m.errors import FormatError, UsageError
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
 MAP_FORMAT = "xenp2m.map/1"
 
-_MAX_PFN = 1 << 52
+MAX_PFN = 1 << 52
+"""The first frame that no x86 machine can have."""
 
 
 class Run(NamedTuple):
@@ -50,7 +56,7 @@ class Ambiguous(NamedTuple):
     reason: str
 
 
-class RunMap:
+class RunMap(Pictured):
     """What every guest frame is, as runs.
 
     The runs cover ``[0, end_pfn)`` without gap or overlap, and neighbours that continue each other are one
@@ -155,7 +161,7 @@ class RunMap:
     def run_at(self, pfn: int) -> Run:
         """Return the run that holds ``pfn``; past the end, the endless run that starts at ``end_pfn``."""
         if pfn >= self.end_pfn:
-            return Run(self.end_pfn, _MAX_PFN - self.end_pfn, self.beyond, None)
+            return Run(self.end_pfn, MAX_PFN - self.end_pfn, self.beyond, None)
         index = bisect_right(self._starts, pfn) - 1
         start = self._starts[index]
         end = self._starts[index + 1] if index + 1 < len(self._starts) else self.end_pfn
@@ -228,6 +234,31 @@ class RunMap:
             "runs": [[run.pfn, run.pages, run.kind.label, run.mfn] for run in self],
         }
 
+    def to_arrow(self) -> pa.Table:
+        """Return the map as a ``pyarrow.Table``, a row a run (see ``xenp2m.runtable``).
+
+        Raises UsageError without the extra "tables".
+        """
+        from xenp2m.runtable import to_arrow  # noqa: PLC0415 - needs an extra
+
+        return to_arrow(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the map as a ``pandas.DataFrame``, a row a run (see ``xenp2m.runtable``).
+
+        Raises UsageError without the extra "tables".
+        """
+        from xenp2m.runtable import to_pandas  # noqa: PLC0415 - needs an extra
+
+        return to_pandas(self)
+
+    @staticmethod
+    def from_arrow(table: pa.Table) -> RunMap:
+        """Read what ``to_arrow`` returns.  Raises FormatError when the table is none."""
+        from xenp2m.runtable import from_arrow  # noqa: PLC0415 - needs an extra
+
+        return from_arrow(table)
+
     @classmethod
     def from_json(cls, value: object, where: str = "") -> Self:
         """Read a ``xenp2m.map/1`` object.  Raises FormatError when it is not one."""
@@ -273,7 +304,7 @@ def ambiguous_from_json(rows: object, where: str = "") -> tuple[Ambiguous, ...]:
 
 
 def _frame(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_PFN:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_PFN:
         raise ValueError(f"not a frame number: {value!r}")
     return value
 

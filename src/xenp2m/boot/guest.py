@@ -7,6 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from xenp2m.arch import X86_64, Arch
+from xenp2m.display import Pictured
 from xenp2m.machine import E820Entry
 from xenp2m.rules import Rules
 from xenp2m.runs import RunMap
@@ -127,7 +128,7 @@ class BootLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guest:
+class Guest(Pictured):
     """A guest after memory setup.
 
     ``e820`` is the kernel's own final map (cut by ``mem=``, if given) and ``extra`` its balloon regions, both

@@ -7,6 +7,7 @@ the limits of the architecture that it lies past.  The outcome of a class comes 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -200,8 +201,44 @@ def _with_hazard(verdict: BarVerdict, pieces: list[_Piece], m2p: M2p, start: int
     return verdict
 
 
+class _Classes:
+    """The frame classes of one guest that were asked for, and their outcomes."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self.outcomes: dict[FrameClass, Outcome] = {}
+        self._starts: list[int] = []
+        self._found: list[tuple[FrameClass, int]] = []
+
+    def at(self, frame: int) -> tuple[FrameClass, int]:
+        """Return the class of a frame and where it ends, worked out for the first frame of it only."""
+        index = bisect_right(self._starts, frame) - 1
+        if index >= 0 and frame < self._found[index][1]:
+            return self._found[index]
+        found = _frame_class(self.guest, frame)
+        self._starts.insert(index + 1, frame)
+        self._found.insert(index + 1, found)
+        return found
+
+
+_last: _Classes | None = None
+
+
+def _classes_of(guest: Guest) -> _Classes:
+    """Return what is known of a guest; of the last one only, whose BARs are asked for again and again."""
+    global _last  # noqa: PLW0603
+    known = _last
+    if known is None or known.guest is not guest:
+        known = _last = _Classes(guest)
+    return known
+
+
 def frame_class(guest: Guest, frame: int) -> tuple[FrameClass, int]:
     """Return the class of a machine frame, and the first frame after it that may be of another class."""
+    return _classes_of(guest).at(frame)
+
+
+def _frame_class(guest: Guest, frame: int) -> tuple[FrameClass, int]:
     arch = guest.config.arch
     asked = min(arch.word_mask, layout_of(guest.rules, arch).pfn_mask >> PAGE_SHIFT)
     if frame >= PTE_FRAMES:
@@ -229,7 +266,11 @@ def frame_classes(guest: Guest, start: int, end: int) -> Iterator[tuple[int, int
 
 def class_outcome(guest: Guest, found: FrameClass) -> Outcome:
     """Return what becomes of the frames of a class under the kernel of ``guest``."""
-    return _outcome(guest.rules, guest.config.arch, guest.config.is_dom0, found)
+    known = _classes_of(guest).outcomes
+    outcome = known.get(found)
+    if outcome is None:
+        outcome = known[found] = _outcome(guest.rules, guest.config.arch, guest.config.is_dom0, found)
+    return outcome
 
 
 @lru_cache(maxsize=4096)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from xenp2m.boot.guest import Guest, OpKind, P2mOp
 from xenp2m.check.bars import (
-    FrameClass,
     Verdict,
     class_outcome,
     frame_class,
@@ -28,32 +27,33 @@ def map_guest_frame(guest: Guest, frame: int) -> tuple[tuple[Mapping, Verdict], 
     RAM of a prediction has no machine frames yet, so an entry that holds one is None.
     """
     found, _ = frame_class(guest, frame)
-    return tuple(
-        (mapping, verdict_of(mapping, found))
-        for mapping in (_mapping(guest, mapper, frame, found) for mapper in Mapper)
-    )
-
-
-def _mapping(guest: Guest, mapper: Mapper, frame: int, found: FrameClass) -> Mapping:
     converter = Converter(
         guest.rules, KindsP2m(guest.p2m), predicted_m2p(guest), initial_domain=guest.config.is_dom0
     )
-    return simulate(converter, mapper, frame, found)
+    mappings = (simulate(converter, mapper, frame, found) for mapper in Mapper)
+    return tuple((mapping, verdict_of(mapping, found)) for mapping in mappings)
 
 
 def explain_frame(guest: Guest, frame: int) -> tuple[Step, ...]:
     """Tell, step by step, what becomes of one frame and of every way of mapping it."""
-    found, _ = frame_class(guest, frame)
-    outcome = class_outcome(guest, found)
-    run = guest.p2m.run_at(frame)
-    steps = [Step(f"frame {frame:#x} is at {frame << PAGE_SHIFT:#x}"), _where(guest, frame)]
-    steps += [_set_up(guest, op) for op in guest.ops if op.start <= frame < op.end]
-    last = "without end" if frame >= guest.p2m.end_pfn else f"to {run.end:#x}"
-    steps.append(Step(f"p2m: {run.kind.label}, from {run.pfn:#x} {last}", "arch/x86/xen/p2m.c"))
-    steps.append(Step(outcome.rule, outcome.source))
+    steps = [Step(f"frame {frame:#x} is at {frame << PAGE_SHIFT:#x}"), *explain_kind(guest, frame)]
     for mapping, verdict in map_guest_frame(guest, frame):
         steps.append(Step(f"{mapping.mapper.label}: {verdict.label}; {_summary(mapping)}"))
     return tuple(steps)
+
+
+def explain_kind(guest: Guest, frame: int) -> tuple[Step, ...]:
+    """Tell, step by step, why one frame is what it is in the p2m; the last step is the rule that decides."""
+    found, _ = frame_class(guest, frame)
+    outcome = class_outcome(guest, found)
+    run = guest.p2m.run_at(frame)
+    last = "without end" if frame >= guest.p2m.end_pfn else f"to {run.end:#x}"
+    return (
+        _where(guest, frame),
+        *(_set_up(guest, op) for op in guest.ops if op.start <= frame < op.end),
+        Step(f"p2m: {run.kind.label}, from {run.pfn:#x} {last}", "arch/x86/xen/p2m.c"),
+        Step(outcome.rule, outcome.source),
+    )
 
 
 def explain_bar(guest: Guest, bar: Bar) -> tuple[Step, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from enum import Enum
 from typing import NamedTuple
 
@@ -62,54 +63,85 @@ def spot_at(guest: Guest, pfn: int) -> Spot:
     Where entries overlap, the one that is not RAM counts, and frames that are RAM only in part do not count
     as RAM (arch/x86/xen/setup.c rounds RAM inwards and everything else outwards).
     """
-    entries = given_map(guest)
-    limit = guest.config.arch.max_p2m_pfn
-    tree = guest.rules.structure is Structure.TREE
-    if tree and pfn >= limit:
-        return Spot(Place.PAST_P2M, limit, _END_OF_FRAMES, None)
-    end_of_map = max((pfn_down(entry.end) for entry in entries), default=0)
-    if pfn >= end_of_map:
-        return Spot(Place.PAST_E820, end_of_map, limit if tree else _END_OF_FRAMES, None)
-    low, high = 0, end_of_map
-    for start, end in guest.extra:
-        first, last = pfn_up(start), pfn_down(end)
-        if first <= pfn < last:
-            return Spot(Place.BALLOON, first, last, None)
-        low, high = _narrow(low, high, pfn, first, last)
-    found: E820Entry | None = None
-    for entry in entries:
-        ram = _is_ram(guest, entry)
-        first, last = (
-            (pfn_up(entry.start), pfn_down(entry.end)) if ram else (pfn_down(entry.start), pfn_up(entry.end))
-        )
-        if first >= last:
-            continue
-        if first <= pfn < last and (found is None or not ram):
-            found = entry
-        low, high = _narrow(low, high, pfn, first, last)
-    if found is not None and _is_ram(guest, found):
-        return Spot(Place.RAM, low, high, found)
-    if tree and not guest.rules.clamp_identity_range:
-        for op in guest.ops:
-            if op.kind is OpKind.IDENTITY and op.end >= limit:
-                if op.start <= pfn < op.end:
-                    return Spot(Place.REFUSED, max(low, op.start), min(high, limit), found)
-                low, high = _narrow(low, high, pfn, op.start)
-    return Spot(Place.HOLE if found is None else Place.ENTRY, low, min(high, limit) if tree else high, found)
+    global _last  # noqa: PLW0603 - a machine's BARs are asked for one after the other
+    spots = _last
+    if spots is None or spots.guest is not guest:
+        spots = _last = _Spots(guest)
+    return spots.at(pfn)
 
 
-def _is_ram(guest: Guest, entry: E820Entry) -> bool:
+class _Spots:
+    """The places of one guest: the edges between them once, and each place when it is first asked for."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        entries = given_map(guest)
+        self._limit = guest.config.arch.max_p2m_pfn
+        self._tree = guest.rules.structure is Structure.TREE
+        self._end_of_map = max((pfn_down(entry.end) for entry in entries), default=0)
+        self._extra = [(pfn_up(start), pfn_down(end)) for start, end in guest.extra]
+        self._ranges = [found for entry in entries if (found := _frames_of(guest, entry))]
+        edges = {0, self._end_of_map}
+        edges.update(edge for extent in self._extra for edge in extent)
+        edges.update(edge for first, last, _, _ in self._ranges for edge in (first, last))
+        self._edges = sorted(edges)
+        self._refused: list[tuple[int, int]] = []
+        if self._tree and not guest.rules.clamp_identity_range:
+            self._refused = [
+                (op.start, op.end) for op in guest.ops if op.kind is OpKind.IDENTITY and op.end >= self._limit
+            ]
+        self._known: dict[int, Spot] = {}
+
+    def at(self, pfn: int) -> Spot:
+        """Return the place of a frame."""
+        if self._tree and pfn >= self._limit:
+            return Spot(Place.PAST_P2M, self._limit, _END_OF_FRAMES, None)
+        if pfn >= self._end_of_map:
+            end = self._limit if self._tree else _END_OF_FRAMES
+            return Spot(Place.PAST_E820, self._end_of_map, end, None)
+        index = bisect_right(self._edges, pfn)
+        found = self._known.get(index)
+        if found is None:
+            found = self._known[index] = self._between(index, pfn)
+        if found.place in (Place.RAM, Place.BALLOON):
+            return found
+        return self._not_ram(found, pfn)
+
+    def _between(self, index: int, pfn: int) -> Spot:
+        """Return the place between two edges, refused ranges and the end of the p2m left out."""
+        for first, last in self._extra:
+            if first <= pfn < last:
+                return Spot(Place.BALLOON, first, last, None)
+        low, high = self._edges[index - 1], self._edges[index]
+        found: E820Entry | None = None
+        is_ram = False
+        for first, last, ram, entry in self._ranges:
+            if first <= pfn < last and (found is None or not ram):
+                found, is_ram = entry, ram
+        if found is None:
+            return Spot(Place.HOLE, low, high, None)
+        return Spot(Place.RAM if is_ram else Place.ENTRY, low, high, found)
+
+    def _not_ram(self, found: Spot, pfn: int) -> Spot:
+        low, high = found.start, found.end
+        for start, end in self._refused:
+            if start <= pfn < end:
+                return Spot(Place.REFUSED, max(low, start), min(high, self._limit), found.entry)
+            low, high = (max(low, start), high) if start <= pfn else (low, min(high, start))
+        return Spot(found.place, low, min(high, self._limit) if self._tree else high, found.entry)
+
+
+_last: _Spots | None = None
+
+
+def _frames_of(guest: Guest, entry: E820Entry) -> tuple[int, int, bool, E820Entry] | None:
+    """Return the whole frames of an entry of RAM, or all that another touches; None where that is none."""
     unusable = guest.rules.unusable_is_ram and guest.config.is_dom0 and entry.type == E820Type.UNUSABLE
-    return entry.is_ram or unusable
-
-
-def _narrow(low: int, high: int, pfn: int, *edges: int) -> tuple[int, int]:
-    for edge in edges:
-        if edge <= pfn:
-            low = max(low, edge)
-        else:
-            high = min(high, edge)
-    return low, high
+    ram = entry.is_ram or unusable
+    first, last = pfn_down(entry.start), pfn_up(entry.end)
+    if ram:
+        first, last = pfn_up(entry.start), pfn_down(entry.end)
+    return (first, last, ram, entry) if first < last else None
 
 
 class KindsP2m:

@@ -14,6 +14,7 @@ from xenp2m.p2m.accounting import tree_pages
 from xenp2m.p2m.replay import replay
 from xenp2m.p2m.tree import Tree
 from xenp2m.prediction import Prediction, WhatIf, predict
+from xenp2m.progress import track
 from xenp2m.rules import REVISIONS, SERIES, Patch, Revision, Rules, with_patches
 
 
@@ -85,24 +86,27 @@ def walk_series(capture: Capture, what_if: WhatIf) -> Walk:
     bar = next(iter(failing or [verdict.bar for verdict in first.bars]), None)
     frame = None if bar is None else bar.pfn_start
 
-    def state(rules: Rules) -> State:
-        return _state(predict(capture, rules, what_if), frame)
-
     numbers = [patch.number for patch in SERIES]
     whole = with_patches(tuple(numbers))
+    asked = [
+        *(with_patches(tuple(numbers[: patch.number])) for patch in SERIES),
+        *(replace(whole, **dict(revision.changes)) for revision in REVISIONS),
+        *(with_patches(tuple(each for each in numbers if each != number)) for number in (3, 7)),
+    ]
+    states = [
+        _state(predict(capture, rules, what_if), frame)
+        for rules in track("playing the patches", asked, len(asked))
+    ]
+    *others, without_3, without_7 = states
     return Walk(
         machine=first,
         bar=None if bar is None else bar.label,
         frame=frame,
         before=_state(first, frame),
-        patches=tuple(
-            PatchStep(patch, state(with_patches(tuple(numbers[: patch.number])))) for patch in SERIES
-        ),
-        revisions=tuple(
-            RevisionStep(revision, state(replace(whole, **dict(revision.changes)))) for revision in REVISIONS
-        ),
-        without_3=state(with_patches(tuple(number for number in numbers if number != 3))),
-        without_7=state(with_patches(tuple(number for number in numbers if number != 7))),
+        patches=tuple(map(PatchStep, SERIES, others)),
+        revisions=tuple(map(RevisionStep, REVISIONS, others[len(SERIES) :])),
+        without_3=without_3,
+        without_7=without_7,
     )
 
 

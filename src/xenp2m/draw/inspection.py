@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +15,8 @@ from xenp2m.draw.console import say, supports_unicode
 from xenp2m.draw.maps import Named, axis_of, by_kind, map_legend, map_lines
 from xenp2m.draw.palette import BAD, DIM, GOOD, LOOKS
 from xenp2m.draw.prediction import SHORT_NAMES
-from xenp2m.dump import Inspection, P2m, Target
+from xenp2m.draw.tables import FittedTable
+from xenp2m.dump import Domain, Inspection, P2m, Target
 from xenp2m.dump.mappings import Span
 from xenp2m.dump.spaces import Part, Summary
 from xenp2m.units import PAGE_SHIFT, format_frames
@@ -41,18 +42,22 @@ def print_inspection(found: Inspection, looks: Sequence[Look], console: Console,
     if found.domains:
         console.print()
         console.print(_domains(found))
-    maps = [
-        Named(f"domain {name_of(look.domain)}", look.domain.p2m.map, look.domain.p2m.ambiguous)
-        for look in looks
-        if look.domain.p2m is not None
-    ]
-    if maps:
+    if maps := named_maps(look.domain for look in looks):
         console.print()
         for line in map_lines(maps, *axis_of(maps, console.width), unicode):
             console.print(line, no_wrap=True, overflow="crop")
         console.print(map_legend(maps, unicode), style=DIM)
     for look in looks:
         _print_domain(look, console, unicode, walk=walk)
+
+
+def named_maps(domains: Iterable[Domain]) -> list[Named]:
+    """Return the maps of the domains that have one, named as they are drawn."""
+    return [
+        Named(f"domain {name_of(domain)}", domain.p2m.map, domain.p2m.ambiguous)
+        for domain in domains
+        if domain.p2m is not None
+    ]
 
 
 def _headline(found: Inspection) -> Text:
@@ -65,7 +70,7 @@ def _headline(found: Inspection) -> Text:
 
 
 def _domains(found: Inspection) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = FittedTable()
     for heading in ("domain", "width", "memory", "sure", "found by"):
         table.add_column(heading, overflow="fold")
     for domain in found.domains:
@@ -111,7 +116,7 @@ def _print_domain(look: Look, console: Console, unicode: bool, *, walk: bool) ->
 
 
 def _runs(p2m: P2m) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = FittedTable()
     table.add_column("address", justify="right")
     table.add_column("size", justify="right")
     table.add_column("kind")
@@ -177,7 +182,7 @@ def _print_assumed(look: Look, console: Console) -> None:
 
 
 def _spans(spans: Sequence[tuple[Part, Span]], old: Sequence[tuple[OldAnswer, ...]], unicode: bool) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = FittedTable()
     table.add_column("virtual", no_wrap=True)
     table.add_column("machine", no_wrap=True)
     table.add_column("size", justify="right")

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from xenp2m.draw.axis import Axis
-from xenp2m.draw.palette import BAD, DIM, GOOD, LOOKS, UNTOLD
+from xenp2m.draw.palette import BAD, DIM, GOOD, LOOKS, UNTOLD, Look
+from xenp2m.draw.shares import frames_by_kind, most
+from xenp2m.draw.tables import Packed
 from xenp2m.entry import Kind
 from xenp2m.machine import E820Entry
 from xenp2m.runs import Ambiguous, RunMap
-from xenp2m.units import PAGE_SHIFT, pfn_down, pfn_up
+from xenp2m.units import PAGE_SHIFT, pfn_down
 
 _GAP = 2
 
@@ -38,34 +40,39 @@ def overview(
     axis = Axis.to(highest, width - gutter)
     lines = [
         Text(" " * gutter + axis.ruler()[: width - gutter], style=DIM),
-        _e820_line(host, axis, gutter, unicode),
+        e820_line(host, axis, gutter, unicode),
     ]
     for name, frame_map in maps.items():
         lines.append(map_line(name, frame_map, axis, gutter, unicode))
-        if marks := _bar_line(bars.get(name, ()), axis, gutter, unicode):
+        if marks := bar_line(bars.get(name, ()), axis, gutter, unicode):
             lines.append(marks)
     return lines
 
 
-def legend(unicode: bool) -> Text:
+def legend(unicode: bool) -> Packed:
     """Return the line that says what the signs mean."""
-    text = Text()
-    for look in (LOOKS[Kind.RAM], LOOKS[Kind.IDENTITY], LOOKS[Kind.MISSING]):
-        text.append(f"{look.sign(unicode) * 2} ", style=look.style)
-        text.append(f"{look.word}   ")
     good, bad = _marks(unicode)
-    text.append(good, style=GOOD)
-    text.append(" BAR maps   ")
-    text.append(bad, style=BAD)
-    text.append(" BAR does not map for every driver")
-    return text
+    return Packed(
+        [
+            *(kind_sign(LOOKS[kind], unicode) for kind in (Kind.RAM, Kind.IDENTITY, Kind.MISSING)),
+            Text.assemble((good, GOOD), " BAR maps"),
+            Text.assemble((bad, BAD), " BAR does not map for every driver"),
+        ],
+        gap=3,
+    )
+
+
+def kind_sign(look: Look, unicode: bool) -> Text:
+    """Return a kind's sign with the word for it."""
+    return Text.assemble((look.sign(unicode) * 2, look.style), f" {look.word}")
 
 
 def _marks(unicode: bool) -> tuple[str, str]:
     return ("✓", "✗") if unicode else ("v", "X")
 
 
-def _e820_line(host: Sequence[E820Entry], axis: Axis, gutter: int, unicode: bool) -> Text:
+def e820_line(host: Sequence[E820Entry], axis: Axis, gutter: int, unicode: bool) -> Text:
+    """Draw the E820: RAM, or what is not, wherever it fills at least half of a column."""
     line = Text("E820".ljust(gutter))
 
     def cell(start: int, end: int) -> str:
@@ -93,21 +100,15 @@ def map_line(
 ) -> Text:
     """Draw one map: the kind that most frames of a column have, or that the map cannot tell it."""
     line = Text(name.ljust(gutter), style="bold")
-    for start, end in zip(axis.edges, axis.edges[1:], strict=False):
-        first, last = pfn_down(start), max(pfn_up(end), pfn_down(start) + 1)
-        frames = dict.fromkeys(Kind, 0)
-        for run in frame_map.within(first, last):
-            frames[run.kind] += run.pages
-        untold = sum(max(min(each.end, last) - max(each.start, first), 0) for each in unknown)
-        frames[Kind.MISSING] -= untold
-        look = LOOKS[max(Kind, key=lambda kind: frames[kind])]
-        if untold > max(frames.values()):
-            look = UNTOLD
+    frames = frames_by_kind(frame_map, [pfn_down(edge) for edge in axis.edges], unknown)
+    for item in most(frames).tolist():
+        look = UNTOLD if item == len(Kind) else LOOKS[Kind(item)]
         line.append(look.sign(unicode), style=f"not bold {look.style}")
     return line
 
 
-def _bar_line(placed: Sequence[tuple[int, bool]], axis: Axis, gutter: int, unicode: bool) -> Text | None:
+def bar_line(placed: Sequence[tuple[int, bool]], axis: Axis, gutter: int, unicode: bool) -> Text | None:
+    """Draw BARs, by byte address and whether they map; None where there are none."""
     if not placed:
         return None
     good, bad = _marks(unicode)

@@ -30,7 +30,7 @@ def draw_tree(p2m: Tree | LinearList, name: str, past: Kind) -> Drawing:
             branch.add(_leaf(below))
     look = LOOKS[past]
     drawing.add(Text.assemble("past the end  ", (look.word, look.style), " (no page)"))
-    drawing.add(Text(_pages(p2m), style=DIM))
+    drawing.add(Text(pages_line(p2m), style=DIM))
     return drawing
 
 
@@ -74,7 +74,8 @@ def _content(content: Content, *, alone: bool) -> tuple[str, str]:
     return f"{look.word}{place}", look.style
 
 
-def _pages(p2m: Tree | LinearList) -> str:
+def pages_line(p2m: Tree | LinearList) -> str:
+    """Say how many pages of each sort it all takes."""
     if isinstance(p2m, Tree):
         tree = tree_pages(p2m)
         return (

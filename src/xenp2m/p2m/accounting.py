@@ -73,7 +73,8 @@ class ListPages:
     """The pages of a linear list in its area (Linux 3.19 and later).
 
     ``pmd_*`` count 2 MiB pieces of the list by what their page table page is; ``leaf_*`` count the pages of
-    the list below private page table pages; ``mid_mfn_pages`` are the frame list's private mids.
+    the list below private page table pages, and all of a list that has no area yet; ``mid_mfn_pages`` are the
+    frame list's private mids.
     """
 
     pmd_missing: int
@@ -92,7 +93,9 @@ class ListPages:
 def list_pages(linear: LinearList) -> ListPages:
     """Count the pages of a linear list."""
     pmds = linear.pmds_per_piece
-    leaves = linear.table.reshape(-1, linear.leaves.entries)[linear.pieces == OWN]
+    leaves = linear.table
+    if len(linear.pieces):
+        leaves = leaves.reshape(-1, linear.leaves.entries)[linear.pieces == OWN]
     return ListPages(
         pmd_missing=_count(linear.pieces == MISSING) * pmds,
         pmd_identity=_count(linear.pieces == IDENTITY) * pmds,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xenp2m.arch import Arch
+from xenp2m.display import Pictured
 from xenp2m.p2m.framelist import FrameList
 from xenp2m.p2m.lookup import Reader, Stretch, stretches
 from xenp2m.p2m.pages import Leaves, Table, Words
@@ -16,7 +17,7 @@ from xenp2m.rules import Rules
 from xenp2m.runs import RunMap
 
 
-class PagedP2m(ABC):
+class PagedP2m(Pictured, ABC):
     """A p2m made of leaf pages, as one kernel keeps it.
 
     ``max_p2m_pfn`` is xen_max_p2m_pfn, ``published_max_pfn`` what tools were told of it.

@@ -75,10 +75,11 @@ class M2pRun(NamedTuple):
 class M2p:
     """The machine-to-phys table: one word per machine frame below ``nr``, as runs.
 
-    Words are guest frames of this or another domain, all ones, or whatever Xen left there.
+    Words are guest frames of this or another domain, all ones, or whatever Xen left there.  ``edges`` are the
+    frames, sorted, at which a new stretch of words or a hole may begin; between two of them all is alike.
     """
 
-    __slots__ = ("_pieces", "_readable", "_readable_array", "arch", "nr")
+    __slots__ = ("_pieces", "_readable", "_readable_array", "arch", "edges", "nr")
 
     def __init__(self, arch: Arch, nr: int, runs: Iterable[M2pRun] = (), fill: int | None = None) -> None:
         """Make a table of ``nr`` entries; later runs overwrite earlier ones.
@@ -89,6 +90,7 @@ class M2p:
         self.nr = nr
         given = [run for run in runs if run.pages > 0]
         edges = sorted({0, *(run.mfn for run in given), *(run.mfn + run.pages for run in given)})
+        self.edges = tuple(sorted({*edges, nr}))
         pieces = [Piece(edge, arch.invalid if fill is None else fill, False) for edge in edges]
         readable = [fill is not None] * len(edges)
         at = {edge: index for index, edge in enumerate(edges)}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from xenp2m.boot.guest import Guest, OpKind, P2mOp
 from xenp2m.entry import Kind
 from xenp2m.p2m.accounting import list_pages, tree_pages
+from xenp2m.p2m.footprint import footprint
 from xenp2m.p2m.list import LinearList
 from xenp2m.p2m.tree import Tree
 from xenp2m.rules import Structure
@@ -46,6 +47,9 @@ def page_counts(guest: Guest) -> dict[str, int]:
 
     For a list, a mid is a private page table page and a leaf a private page of the list.
     """
+    counted = footprint(guest)
+    if counted is not None:
+        return counted
     p2m = replay(guest)
     if isinstance(p2m, Tree):
         tree = tree_pages(p2m)

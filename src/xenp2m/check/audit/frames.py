@@ -13,6 +13,7 @@ from xenp2m.dump import NO_PFN, HostM2p
 from xenp2m.dump.m2p import SHARED_PFN
 from xenp2m.dump.memory import Frames
 from xenp2m.entry import Kind
+from xenp2m.progress import track
 
 
 class _Tally:
@@ -34,7 +35,8 @@ def against_m2p(case: Case) -> Iterator[Finding]:
     yield from _duplicates(case)
     table, owners = case.found.m2p, case.owners
     elsewhere, nowhere, disowned = _Tally(), _Tally(), _Tally()
-    for pfns, mfns in case.ram():
+    ram = track("comparing with the M2P", case.ram(), case.ram_frames, lambda pair: len(pair[0]))
+    for pfns, mfns in ram:
         if table is not None:
             back = table.lookup(mfns)
             none = back >= np.uint64(SHARED_PFN)

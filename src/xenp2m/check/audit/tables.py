@@ -14,6 +14,7 @@ from xenp2m.dump.layout import ENTRIES, PSE
 from xenp2m.dump.memory import Frames
 from xenp2m.dump.spaces import Part, classifier_of
 from xenp2m.mmu.pte import IOMAP, SPECIAL
+from xenp2m.progress import track
 
 _ALL_ONES = (1 << 40) - 1
 """The frame of an entry whose 40 frame bits are all ones: INVALID_P2M_ENTRY taken for a frame."""
@@ -43,7 +44,8 @@ def look_at_tables(case: Case) -> Iterator[Finding]:
     if classifier is None:
         return
     absurd, lost, others, unnamed, iomapped = (_Hits() for _ in range(5))
-    for part in case.spaces.parts():
+    parts = case.spaces.parts()
+    for part in track("checking page tables", parts, len(parts)):
         for block in case.spaces.blocks(part):
             top = block.mfn == np.uint64(_ALL_ONES)
             absurd.add(part, block.va[top], block.mfn[top])

@@ -20,7 +20,7 @@ from xenp2m.check.findings import (
     stops,
     translation,
 )
-from xenp2m.check.findings.model import Case, Finding, FindingRule, Hit, Severity
+from xenp2m.check.findings.model import Case, Finding, FindingRule, Findings, Hit, Severity
 from xenp2m.check.findings.registry import FAMILIES, all_rules, chosen_rules
 from xenp2m.prediction import WhatIf, predict
 from xenp2m.rules import Rules
@@ -30,6 +30,7 @@ __all__ = [
     "Case",
     "Finding",
     "FindingRule",
+    "Findings",
     "Severity",
     "all_rules",
     "check_capture",
@@ -46,7 +47,7 @@ def check_capture(
     kernels: Iterable[str | Rules],
     what_if: WhatIf | None = None,
     rules: Sequence[FindingRule] | None = None,
-) -> tuple[Finding, ...]:
+) -> Findings:
     """Look for everything that ``rules`` (all by default) find in a capture under each kernel.
 
     Findings come by kernel in the order given, then by code; those that hold under every kernel come first
@@ -61,7 +62,7 @@ def check_capture(
     of_kernel = [found for found in chosen if found.per_kernel]
     found = [item for case in cases[:1] for item in findings_of(case, of_capture)]
     found += [item for case in cases for item in findings_of(case, of_kernel)]
-    return tuple(found)
+    return Findings(found)
 
 
 def findings_of(case: Case, rules: Iterable[FindingRule]) -> tuple[Finding, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 from xenp2m.boot import Guest, GuestConfig
 from xenp2m.capture import Capture
 from xenp2m.check.findings.causes import BarCause, bar_causes
+from xenp2m.display import Displayed
 from xenp2m.machine import Bar
 from xenp2m.prediction import Prediction, WhatIf
 from xenp2m.rules import Rules
@@ -151,3 +152,9 @@ class Finding:
             "source": self.source,
             "capture": self.capture,
         }
+
+
+class Findings(tuple[Finding, ...], Displayed):
+    """Findings in their order: a tuple that a notebook shows as a table."""
+
+    __slots__ = ()
