@@ -22,13 +22,14 @@ class Result:
 def run(*args: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None) -> Result:
     """Run ``xenp2m`` with ``args``; output is decoded as UTF-8."""
     program = Path(sys.executable).with_name("xenp2m")
+    surroundings = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     done = subprocess.run(
         [program, *map(str, args)],
         input=stdin,
         capture_output=True,
         timeout=60,
         check=False,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})},
+        env={**surroundings, "PYTHONIOENCODING": "utf-8", **(env or {})},
     )
     return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -26,6 +26,7 @@ from xenp2m.capture import (
 )
 from xenp2m.capture.model import Reading
 from xenp2m.capture.text import Text
+from xenp2m.progress import track
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +62,6 @@ FORMATS: tuple[Format, ...] = (
 
 def detect(text: Text) -> tuple[Format, ...]:
     """Return the formats that the text holds, by their marker lines."""
-    found = tuple(f for f in FORMATS if f.matches(text))
+    looked = track(f"reading {text.name}", FORMATS, len(FORMATS))
+    found = tuple(f for f in looked if f.matches(text))
     return next(((f,) for f in found if f.exclusive), found)

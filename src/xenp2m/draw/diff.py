@@ -11,6 +11,7 @@ from xenp2m.draw.axis import Axis
 from xenp2m.draw.console import say, supports_unicode
 from xenp2m.draw.maps import Named, axis_of, map_legend, map_lines
 from xenp2m.draw.palette import BAD, DIM, GOOD, LOOKS, UNTOLD
+from xenp2m.draw.tables import FittedTable
 from xenp2m.units import PAGE_SHIFT, format_frames
 
 _MOST_ROWS = 60
@@ -71,7 +72,7 @@ def _marks(diff: Diff, axis: Axis, gutter: int, unicode: bool) -> Text:
 
 
 def _counts(diff: Diff) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = FittedTable()
     table.add_column("frames", justify="right")
     table.add_column("memory", justify="right")
     table.add_column(Text(diff.a.name), overflow="fold")
@@ -87,7 +88,7 @@ def _counts(diff: Diff) -> Table:
 
 
 def _pieces(diff: Diff) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = FittedTable()
     table.add_column("address", justify="right")
     table.add_column("size", justify="right")
     table.add_column(Text(diff.a.name), overflow="fold")

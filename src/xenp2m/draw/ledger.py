@@ -12,6 +12,7 @@ from rich.text import Text
 from xenp2m.check.ledger import Account, Agreement, Ledger, Line
 from xenp2m.draw.console import supports_unicode
 from xenp2m.draw.palette import BAD, DIM, GOOD
+from xenp2m.draw.tables import FittedTable
 from xenp2m.units import PAGE_SHIFT, format_frames
 
 LEDGER_FORMAT = "xenp2m.ledger/1"
@@ -58,12 +59,12 @@ def _table(accounts: Sequence[Account | None], ledgers: Sequence[Ledger], *, wid
     label = min(_LABEL, max(width - (cell + 2) * len(ledgers) - 2, _LEAST))
     rest = width - label - 4 - (cell + 2) * len(ledgers)
     explained = rest >= _LEAST
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = FittedTable()
     table.add_column(title, width=label, overflow="fold")
     for ledger in ledgers:
         table.add_column(ledger.kernel, justify="right", no_wrap=True, width=cell)
     if explained:
-        table.add_column("", style=DIM, width=rest)
+        table.add_column("", style=DIM, width=rest, overflow="fold")
     for part, style, indent in (("sources", "bold", ""), ("lines", "", "  "), ("remarks", DIM, "    ")):
         found = [{line.key: line for line in getattr(account, part, ())} for account in accounts]
         for key in dict.fromkeys(key for lines in found for key in lines):
@@ -90,7 +91,7 @@ def _cell(line: Line | None, *, several: bool) -> str:
 
 
 def _comparisons(ledger: Ledger, unicode: bool) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = FittedTable()
     table.add_column(f"{ledger.kernel}: recorded figures, in pages")
     table.add_column("ours", justify="right")
     table.add_column("recorded", justify="right")

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from rich.text import Text
 
 from xenp2m.draw.axis import Axis
-from xenp2m.draw.overview import map_line
+from xenp2m.draw.overview import kind_sign, map_line
 from xenp2m.draw.palette import DIM, LOOKS, UNTOLD
+from xenp2m.draw.tables import Packed
 from xenp2m.entry import Kind
 from xenp2m.runs import Ambiguous, Run, RunMap
 from xenp2m.units import PAGE_SHIFT
@@ -41,7 +42,7 @@ def map_lines(maps: Sequence[Named], axis: Axis, gutter: int, unicode: bool) -> 
     ]
 
 
-def map_legend(maps: Iterable[Named], unicode: bool) -> Text:
+def map_legend(maps: Iterable[Named], unicode: bool) -> Packed:
     """Return the line that says what the signs mean: of the kinds that occur."""
     named = list(maps)
     kinds = {kind for each in named for kind, frames in each.map.counts().items() if frames}
@@ -49,12 +50,7 @@ def map_legend(maps: Iterable[Named], unicode: bool) -> Text:
     looks = [LOOKS[kind] for kind in Kind if kind in kinds]
     if any(each.ambiguous for each in named):
         looks.append(UNTOLD)
-    text = Text()
-    for look in looks:
-        text.append(f"{look.sign(unicode) * 2} ", style=look.style)
-        text.append(f"{look.word}   ")
-    text.rstrip()
-    return text
+    return Packed([kind_sign(look, unicode) for look in looks], gap=3)
 
 
 def by_kind(runs: Iterable[Run]) -> list[tuple[Run, int]]:

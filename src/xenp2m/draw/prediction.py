@@ -16,13 +16,13 @@ from xenp2m.check.regions import Region, regions
 from xenp2m.draw.console import supports_unicode
 from xenp2m.draw.overview import legend, overview
 from xenp2m.draw.palette import BAD, DIM, GOOD, LOOKS
+from xenp2m.draw.tables import FittedTable
 from xenp2m.machine import Bar
 from xenp2m.mmu.mappers import Mapper
 from xenp2m.prediction import Prediction
 from xenp2m.units import PAGE_SHIFT, format_frames, format_size
 
 _MOST_BARS = 12
-_TABLE_WIDTH = 80
 
 SHORT_NAMES = {
     Mapper.IOREMAP: "ioremap",
@@ -61,7 +61,7 @@ def print_predictions(
         console.print(line, no_wrap=True, overflow="crop")
     console.print(legend(unicode), style=DIM)
     for part in (
-        _verdicts(predictions, all_bars=all_bars, unicode=unicode, width=console.width),
+        _verdicts(predictions, all_bars=all_bars, unicode=unicode),
         _regions(predictions),
     ):
         console.print()
@@ -104,11 +104,17 @@ def _answer(prediction: Prediction, unicode: bool) -> list[Text]:
 
 
 def _headline(prediction: Prediction) -> Text:
+    text = Text(PurePath(prediction.machine.name).name or "machine", style="bold")
+    text.append("  " + " · ".join(machine_facts(prediction)), style="not bold")
+    return text
+
+
+def machine_facts(prediction: Prediction) -> list[str]:
+    """Return what one should know of machine and guest, a phrase each."""
     machine, guest = prediction.machine, prediction.guest
     host = guest.config.e820 or ()
     ram = sum(entry.size for entry in machine.e820 if entry.is_ram)
     end = max((entry.end for entry in host), default=0)
-    text = Text(PurePath(machine.name).name or "machine", style="bold")
     role = "dom0" if guest.config.is_dom0 else "domU"
     facts = [
         f"{format_size(ram)} RAM" if ram else "",
@@ -117,8 +123,7 @@ def _headline(prediction: Prediction) -> Text:
         f"{len(prediction.bars)} BARs",
         "32-bit" if guest.config.arch.bits == 32 else "",
     ]
-    text.append("  " + " · ".join(filter(None, facts)), style="not bold")
-    return text
+    return list(filter(None, facts))
 
 
 def remarks(predictions: Sequence[Prediction]) -> list[str]:
@@ -135,7 +140,7 @@ def remarks(predictions: Sequence[Prediction]) -> list[str]:
 
 
 def _regions(predictions: Sequence[Prediction]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = FittedTable()
     table.add_column("address", justify="right")
     table.add_column("size", justify="right")
     for prediction in predictions:
@@ -157,9 +162,7 @@ def _what(region: Region) -> str:
     return f"{region.what}  ← {count}"
 
 
-def _verdicts(
-    predictions: Sequence[Prediction], *, all_bars: bool, unicode: bool, width: int
-) -> RenderableType:
+def _verdicts(predictions: Sequence[Prediction], *, all_bars: bool, unicode: bool) -> RenderableType:
     rows = list(zip(*(prediction.bars for prediction in predictions), strict=True))
     if not rows:
         return Text("no memory BARs in the input: add lspci -v or the whole boot log", style=DIM)
@@ -167,8 +170,7 @@ def _verdicts(
     shown = rows if all_bars else bad[:_MOST_BARS]
     cells = [(row[0].bar, [_verdict_cell(verdict, unicode) for verdict in row]) for row in shown]
     names = [prediction.rules.name for prediction in predictions]
-    table = _table(cells, names) if width >= _TABLE_WIDTH else _list(cells, names)
-    parts: list[RenderableType] = [table] if shown else []
+    parts: list[RenderableType] = [_table(cells, names)] if shown else []
     left_out = [
         f"{len(bad) - len(shown)} more that do not map everywhere" if len(bad) > len(shown) else "",
         f"{len(rows) - len(bad)} that map with every driver" if len(rows) > len(bad) and not all_bars else "",
@@ -179,7 +181,7 @@ def _verdicts(
 
 
 def _table(cells: Sequence[tuple[Bar, list[Text]]], names: Sequence[str]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = FittedTable()
     table.add_column("BAR", no_wrap=True)
     table.add_column("at", justify="right")
     table.add_column("size", justify="right")
@@ -188,16 +190,6 @@ def _table(cells: Sequence[tuple[Bar, list[Text]]], names: Sequence[str]) -> Tab
     for bar, verdicts in cells:
         table.add_row(bar.label, f"{bar.start:#x}", format_size(bar.size), *verdicts)
     return table
-
-
-def _list(cells: Sequence[tuple[Bar, list[Text]]], names: Sequence[str]) -> Group:
-    """Return the table for narrow terminals: a paragraph a BAR."""
-    lines: list[Text] = []
-    for bar, verdicts in cells:
-        lines.append(Text(f"{bar.label} at {bar.start:#x}, {format_size(bar.size)}", style="bold"))
-        for name, verdict in zip(names, verdicts, strict=True):
-            lines.append(Text.assemble(f"{name}:\n", verdict))
-    return Group(*lines)
 
 
 def _verdict_cell(verdict: BarVerdict, unicode: bool) -> Text:

@@ -11,6 +11,7 @@ from rich.text import Text
 from xenp2m.check.series import State, Walk
 from xenp2m.draw.palette import BAD, DIM, GOOD
 from xenp2m.draw.prediction import SHORT_NAMES
+from xenp2m.draw.tables import FittedTable
 from xenp2m.mmu.mappers import Mapper
 from xenp2m.units import PAGE_SIZE, format_frames, format_size
 
@@ -132,7 +133,7 @@ def _oops(state: State) -> Text:
 
 
 def _postings(walk: Walk, total: int) -> Group:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = FittedTable()
     table.add_column("v")
     table.add_column("changed", overflow="fold")
     for heading in ("1:1", "own pages", "steps", "BARs", "oops"):

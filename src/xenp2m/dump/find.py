@@ -6,7 +6,9 @@ crash note, which knows dom0's frame list list; and a look at every page for one
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -60,24 +62,25 @@ class StartInfo:
 def find_root(dump: Dump) -> int | None:
     """Return the frame of a 64-bit top-level table that maps Xen's M2P; None when there is none.
 
-    A noted CR3 can be a restricted root that lacks Xen's slots (XPTI), so each is tested.
+    A noted CR3 can be a restricted root (XPTI) that has the guests' view of the table and nothing else of
+    Xen's: it is taken only where no table with Xen's own view is found.
     """
 
-    def usable(root: int) -> bool:
-        tables = PageTables(dump.memory, root)
-        return any(
-            tables.translate(start).mfn is not None for start in (layout.RW_M2P_START, layout.RO_M2P_START)
-        )
+    def maps(root: int, start: int) -> bool:
+        return PageTables(dump.memory, root).translate(start).mfn is not None
 
-    found = next((root for root in dump.roots if usable(root)), None)
-    if found is not None:
-        return found
-    for count, root in enumerate(find_self_mapped(dump.memory)):
-        if usable(root):
+    guests_view = None
+    for root in _root_candidates(dump):
+        if maps(root, layout.RW_M2P_START):
             return root
-        if count >= _MAX_CANDIDATES:
-            break
-    return None
+        if guests_view is None and maps(root, layout.RO_M2P_START):
+            guests_view = root
+    return guests_view
+
+
+def _root_candidates(dump: Dump) -> Iterator[int]:
+    yield from dump.roots
+    yield from islice(find_self_mapped(dump.memory), _MAX_CANDIDATES)
 
 
 def find_domains(dump: Dump, root: int | None, symbols: Symbols | None = None) -> list[Found]:

@@ -16,6 +16,7 @@ from xenp2m.dump import layout
 from xenp2m.dump.memory import Frames, Memory
 from xenp2m.dump.pagetable import PageTables
 from xenp2m.dump.virtual import VirtualPages
+from xenp2m.progress import track
 from xenp2m.units import PAGE_SHIFT
 
 _PER_PAGE = 4096 // layout.PAGE_INFO_SIZE
@@ -65,7 +66,7 @@ class FrameTable:
     def owners(self) -> list[Owner]:
         """Return the domains whose struct domain, shared_info and frames name each other."""
         counts: dict[int, int] = {}
-        for page_numbers in self._pages.present():
+        for page_numbers in track("reading Xen's frame table", self._pages.present(), self._pages.count, len):
             _, owners = self._fields(page_numbers)
             found, numbers = np.unique(owners[owners != 0], return_counts=True)
             for owner, number in zip(found.tolist(), numbers.tolist(), strict=True):
@@ -99,7 +100,7 @@ class FrameTable:
     def top_tables(self, owner: int) -> list[int]:
         """Return the frames of the validated top-level page tables that a domain owns."""
         found: list[int] = []
-        for pages in self._pages.present():
+        for pages in track("looking for page tables", self._pages.present(), self._pages.count, len):
             types, owners = self._fields(pages)
             rows = np.flatnonzero((types == layout.PGT_L4) & (owners == np.uint64(owner)))
             numbers = pages[rows // _PER_PAGE].astype(np.int64) * _PER_PAGE + rows % _PER_PAGE

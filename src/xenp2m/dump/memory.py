@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from xenp2m.dump.layout import ENTRIES
 from xenp2m.errors import FormatError, MissingFactError
+from xenp2m.progress import track
 from xenp2m.units import PAGE_SHIFT, PAGE_SIZE
 
 Frames = NDArray[np.uint64]
@@ -207,11 +208,15 @@ def read_page(memory: Memory, mfn: int) -> Frames:
 
 def scan_pages(memory: Memory, chunk: int = 4096) -> Iterator[tuple[Frames, Frames]]:
     """Go through every page present, ``chunk`` at a time: machine frames (n) and words (n, 512)."""
-    for start, end in memory.ranges().tolist():
-        for at in range(start, end, chunk):
-            mfns = np.arange(at, min(at + chunk, end), dtype=np.uint64)
-            pages = memory.read_pages(mfns)
-            if bool(pages.present.all()):
-                yield mfns, pages.words
-            else:
-                yield mfns[pages.present], pages.words[pages.present]
+    ranges = memory.ranges()
+    pieces = (
+        np.arange(at, min(at + chunk, end), dtype=np.uint64)
+        for start, end in ranges.tolist()
+        for at in range(start, end, chunk)
+    )
+    for mfns in track("looking at every page", pieces, int((ranges[:, 1] - ranges[:, 0]).sum()), len):
+        pages = memory.read_pages(mfns)
+        if bool(pages.present.all()):
+            yield mfns, pages.words
+        else:
+            yield mfns[pages.present], pages.words[pages.present]

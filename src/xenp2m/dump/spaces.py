@@ -15,6 +15,7 @@ from xenp2m.dump.m2p import HostM2p
 from xenp2m.dump.mappings import Classifier, Span, Target, spans_of
 from xenp2m.dump.memory import Memory
 from xenp2m.dump.pagetable import Mappings, PageTables, WalkReport
+from xenp2m.progress import track
 
 _USER_END = {64: 1 << 47, 32: 0xC000_0000}
 _KERNEL = {64: (layout.XEN_END, 1 << 64), 32: (0xC000_0000, layout.XEN_START_32)}
@@ -113,7 +114,7 @@ class AddressSpaces:
         Large pages that only partly lie in a range are included.
         """
         found: list[tuple[list[tuple[Part, Span]], int]] = [([], 0) for _ in ranges]
-        for part in self.parts():
+        for part in track("walking page tables", self.parts(), len(self.parts())):
             for block in self.blocks(part):
                 for index, (start, end) in enumerate(ranges):
                     inside = (block.mfn < np.uint64(end)) & (block.mfn + block.pages > np.uint64(start))
@@ -134,7 +135,7 @@ class AddressSpaces:
     def summary(self, classifier: Classifier, most: int) -> Summary:
         """Count what is mapped, and list up to ``most`` spans of what is not RAM of the guest."""
         result = Summary()
-        for part in self.parts():
+        for part in track("walking page tables", self.parts(), len(self.parts())):
             counts = result.user if part.start == 0 else result.kernel
             for block in self.blocks(part, result.report):
                 targets = classifier.targets(block)

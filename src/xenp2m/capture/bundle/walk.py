@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -11,11 +11,12 @@ from xenp2m.capture.bundle.cpio import is_cpio, read_cpio
 from xenp2m.capture.bundle.entry import Entry
 from xenp2m.capture.bundle.kinds import is_wanted, unpacked_name
 from xenp2m.capture.bundle.limits import MAX_ARCHIVES, MAX_DEPTH, MAX_KEPT, Budget
-from xenp2m.capture.bundle.streams import CutError, Reader, Unpacked, compression
+from xenp2m.capture.bundle.streams import CutError, Reader, Source, Unpacked, compression
 from xenp2m.capture.bundle.tar import BLOCK, is_tar, read_tar
 from xenp2m.capture.bundle.zip import MAGIC, read_zip
 from xenp2m.capture.model import Note, Severity
 from xenp2m.errors import FormatError, LimitError
+from xenp2m.progress import reporter
 from xenp2m.units import format_size
 
 HEAD = BLOCK
@@ -48,7 +49,8 @@ class Walk:
 
         ``path`` is its place in a folder.  Raises FormatError for damage and LimitError past a limit.
         """
-        yield from self._open(Reader(file, self._label(path)), path, 0, file)
+        name = self._label(path)
+        yield from self._open(Reader(_watched(file, name), name), path, 0, file)
 
     def finish(self) -> None:
         """Note what was passed over, after the last member."""
@@ -123,6 +125,30 @@ class Walk:
 def is_bundle(head: bytes) -> bool:
     """Whether a file that starts with ``head`` (HEAD bytes) is an archive, or compressed."""
     return compression(head) is not None or _is_archive(head)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A file whose reading is told to ``report``."""
+
+    file: IO[bytes]
+    size: int
+    report: Callable[[int, int], None]
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes; the last call is that which finds none."""
+        data = self.file.read(size)
+        self.report(self.file.tell() if data else self.size, self.size)
+        return data
+
+
+def _watched(file: IO[bytes], name: str) -> Source:
+    report = reporter(f"reading {name}")
+    if report is None:
+        return file
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return _Watched(file, size, report)
 
 
 def _is_archive(head: bytes) -> bool:

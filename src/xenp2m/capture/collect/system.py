@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from threading import Timer
 from typing import IO
 
+from xenp2m.progress import alive, reporter
 from xenp2m.units import KIB, MIB
 
 _MAX_FILE = 4 * MIB
@@ -19,6 +21,7 @@ _RECORD = 16 * KIB
 """The longest record of /dev/kmsg is 8 KiB (kernel/printk/printk.c)."""
 _PATIENCE = 20.0
 """Seconds that a program may take."""
+_TICK = 0.5
 _SBIN = "/usr/sbin:/sbin"
 
 
@@ -78,10 +81,12 @@ class System:
         ):
             timer = Timer(_PATIENCE, process.kill)
             timer.start()
+            told = reporter(f"running {command[0]}") or _silent
+            told(0, 1)
             try:
-                assert process.stdout is not None
-                printed = _all_of(process.stdout, _MAX_OUTPUT)
+                printed = _printed(process)
             finally:
+                told(1, 1)
                 timer.cancel()
                 process.kill()
             return printed
@@ -113,6 +118,27 @@ class System:
         finally:
             os.close(device)
         return b"".join(records)
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Tell nobody."""
+
+
+def _printed(process: subprocess.Popen[bytes]) -> bytes:
+    """Return what a program prints, with a sign of life while it prints nothing."""
+    assert process.stdout is not None
+    pieces, left = [], _MAX_OUTPUT
+    with DefaultSelector() as waiting:
+        waiting.register(process.stdout, EVENT_READ)
+        while left:
+            if not waiting.select(_TICK):
+                alive()
+            elif piece := os.read(process.stdout.fileno(), min(left, MIB)):
+                pieces.append(piece)
+                left -= len(piece)
+            else:
+                break
+    return b"".join(pieces)
 
 
 def _all_of(file: IO[bytes], limit: int) -> bytes:

@@ -13,6 +13,7 @@ import zstandard
 
 from xenp2m.dump.memory import Image
 from xenp2m.errors import FormatError, LimitError
+from xenp2m.progress import reporter
 from xenp2m.units import MIB, TIB
 
 Progress = Callable[[int, int], None]
@@ -68,7 +69,7 @@ def spool(stream: IO[bytes], method: str, name: str, progress: Progress | None =
     with tempfile.TemporaryFile(prefix="xenp2m-") as out:
         room = shutil.disk_usage(tempfile.gettempdir()).free - _RESERVE
         size = stored = 0
-        for block in _unpack(stream, method, name, total, progress):
+        for block in _unpack(stream, method, name, total, progress or reporter(f"unpacking {name}")):
             size += len(block)
             if block.count(0) == len(block):
                 continue
