@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO_MACHINE := catalogue:a1e81a7903a5
 DEMO := $(BIN)/xenp2m predict $(DEMO_MACHINE) --kernel 3.15 --kernel series --dom0-mem 4G --no-log
 
-.PHONY: demo lab test lint format bench docs screenshot clean
+.PHONY: demo lab test lint format bench fuzz docs screenshot clean
 
 # Exit status 1 means that BARs were found which do not map: that is what the demo shows.
 demo: $(VENV)/.installed
@@ -40,8 +40,13 @@ fuzz: $(VENV)/.ready
 docs: $(VENV)/.ready
 	$(BIN)/mkdocs build --strict --quiet
 
-screenshot: $(VENV)/.installed
+# Pictures of the documentation; that of the page needs chromium.
+screenshot: $(VENV)/.ready
 	$(BIN)/python docs/screenshot.py
+	$(BIN)/python docs/screenshot_view.py
+	$(BIN)/python docs/screenshot_page.py
+	$(BIN)/xenp2m predict $(DEMO_MACHINE) --kernel 3.15 --kernel series --dom0-mem 4G --no-log --width 1000 --svg docs/images/map.svg >/dev/null || test $$? -eq 1
+	$(BIN)/xenp2m tree docs/examples/p2m-head-comment.json --kernel 3.16 --width 1000 --svg docs/images/tree.svg >/dev/null
 
 clean:
 	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +9,15 @@ from typing import Any
 import pytest
 
 from cli.program import CAPTURES
-from conformance.sources import SHARED, case_name, load_json, paths
+from conformance.sources import case_name, load_json, paths
 from conformance.test_conformance_log import Replay
 from conformance.test_conformance_setup import KERNELS, _config
+from xenp2m import catalogue
 from xenp2m.boot import Guest, GuestConfig, boot, domu_config, host_map, libxl_e820_host
 from xenp2m.boot.guest import Origin, Placement
-from xenp2m.capture import MemoryFigures, read_files, read_record, require_map
+from xenp2m.capture import MemoryFigures, read_files
 from xenp2m.check.account import common, joined, without
 from xenp2m.check.ledger import Agreement, Ledger, make_ledger
-from xenp2m.errors import Xenp2mError
 from xenp2m.machine import E820Entry, Machine, MapSource
 from xenp2m.prediction import WhatIf, predict
 from xenp2m.rules import rules_for
@@ -33,7 +31,6 @@ HOST = (
     E820Entry(0xFEE0_0000, 0xFEF0_0000, 2),
     E820Entry(4 * GIB, 6 * GIB, 1),
 )
-MACHINES = SHARED / "machines/machines-open.ndjson.gz"
 RECORDED = [path.parent for path in paths("capture", "*/balloon.txt")]
 
 
@@ -250,22 +247,19 @@ def test_recorded_logs_balance(path: Path) -> None:
     assert ledger.findings == ()
 
 
-@pytest.mark.skipif(not MACHINES.is_file(), reason="the machines' facts are not here")
 def test_real_machines_balance(record_property: Any) -> None:
-    records = [json.loads(line) for line in gzip.decompress(MACHINES.read_bytes()).splitlines()]
     what_ifs = (WhatIf(), WhatIf(dom0_mem="1G,max:2G"), WhatIf(domu_memory=4 * GIB, e820_host=True))
     machines = balanced = 0
-    for record in records:
-        try:
-            capture = require_map(read_record(record, record["id"]))
-        except Xenp2mError:
+    for entry in catalogue.entries():
+        if entry.lack:
             continue
+        capture = entry.capture
         machines += 1
         for kernel in ("3.15", "series", "3.18", "6.1", "6.12"):
             for what_if in what_ifs:
                 prediction = predict(capture, kernel, what_if)
                 ledger = make_ledger(prediction.guest, prediction.machine, p2m_cost=False)
-                assert ledger.imbalances == (), (record["id"], kernel, what_if)
+                assert ledger.imbalances == (), (entry.id, kernel, what_if)
                 balanced += 1
     record_property("machines", machines)
     assert balanced == machines * 15 > 0

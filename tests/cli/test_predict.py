@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from cli.program import CAPTURES, DATA, assert_one_clear_error, run
+from cli.program import CAPTURES, assert_one_clear_error, run
 
-EXAMPLE = DATA.parent.parent / "docs/examples/dell-precision-t7610.json"
+EXAMPLE = "catalogue:a1e81a7903a5"
+"""A Dell Precision T7610: 64-bit BARs above 2 TiB, RAM on both sides of 4 GiB."""
 
 SHORT_LOG = b"""\
 [    0.000000] Linux version 5.10.0 (a@b) (gcc) #1 SMP

@@ -5,19 +5,19 @@ import json
 import pytest
 
 from cli.program import DATA, assert_one_clear_error, run
-from xenp2m.capture import read_files
+from xenp2m.catalogue import lookup
 from xenp2m.check.series import Walk, walk_series
 from xenp2m.entry import Kind
 from xenp2m.mmu.mappers import Mapper
 from xenp2m.prediction import WhatIf
 
 EXAMPLES = DATA.parent.parent / "docs/examples"
-WORKSTATION = EXAMPLES / "dell-precision-t7610.json"
+WORKSTATION = "catalogue:a1e81a7903a5"
 
 
 @pytest.fixture(scope="module")
 def walk() -> Walk:
-    return walk_series(read_files([WORKSTATION]), WhatIf(dom0_mem="1G"))
+    return walk_series(lookup(WORKSTATION).capture, WhatIf(dom0_mem="1G"))
 
 
 def test_only_patch_5_makes_the_high_bars_map(walk: Walk) -> None:

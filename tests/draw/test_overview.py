@@ -43,7 +43,7 @@ def test_lines_fit_the_width() -> None:
 
 def test_ascii_where_there_is_no_unicode() -> None:
     assert all(line.isascii() for line in lines(unicode=False))
-    assert legend(unicode=False).plain.isascii()
+    assert legend(unicode=False).text.plain.isascii()
 
 
 def test_a_map_without_bars_has_no_line_for_them() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from xenp2m.boot.guest import Guest, OpKind, P2mOp
 from xenp2m.check.bars import (
     Verdict,
@@ -21,8 +23,10 @@ from xenp2m.units import PAGE_SHIFT, format_frames, format_size
 _SETUP = "arch/x86/xen/setup.c"
 
 
-def map_guest_frame(guest: Guest, frame: int) -> tuple[tuple[Mapping, Verdict], ...]:
-    """Map one machine frame in every way (the order of Mapper), with the verdict on each.
+def map_guest_frame(
+    guest: Guest, frame: int, mappers: Iterable[Mapper] = Mapper
+) -> tuple[tuple[Mapping, Verdict], ...]:
+    """Map one machine frame in the ways given (by default all, in their order), with the verdict on each.
 
     RAM of a prediction has no machine frames yet, so an entry that holds one is None.
     """
@@ -30,7 +34,7 @@ def map_guest_frame(guest: Guest, frame: int) -> tuple[tuple[Mapping, Verdict], 
     converter = Converter(
         guest.rules, KindsP2m(guest.p2m), predicted_m2p(guest), initial_domain=guest.config.is_dom0
     )
-    mappings = (simulate(converter, mapper, frame, found) for mapper in Mapper)
+    mappings = (simulate(converter, mapper, frame, found) for mapper in mappers)
     return tuple((mapping, verdict_of(mapping, found)) for mapping in mappings)
 
 

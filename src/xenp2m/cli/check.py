@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xenp2m.cli.options import captures_argument, kernel_option, what_if_options
+from xenp2m.cli.options import captures_argument, html_option, kernel_option, what_if_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ _FORMATS = ("text", "json", "sarif", "github", "junit")
     help="The least severity to show. Default: warning.",
 )
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True)
+@html_option
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file, whole or not at all.")
 def command(
     captures: tuple[str, ...],
@@ -37,6 +38,7 @@ def command(
     ignore: tuple[str, ...],
     severity: str | None,
     form: str,
+    html: str | None,
     output: str | None,
     **options: Any,
 ) -> int:
@@ -49,6 +51,7 @@ def command(
       xenp2m check dmesg.txt
       xenp2m check xen.txt lspci.txt --kernel 3.15 --kernel 6.1 --severity info
       xenp2m check dmesg.txt --select XP1 --ignore XP102 --format sarif -o findings.sarif
+      xenp2m check dmesg.txt --severity info --html report.html
       xenp2m rule XP101
 
     Exit status 1: an error or a warning was found.
@@ -65,6 +68,12 @@ def command(
     found = check_capture(capture, names, chosen, rules)
     shown = [finding for finding in found if finding.severity.reaches(least)]
     hidden = len(found) - len(shown) if severity is None else 0
+    if html is not None:
+        from xenp2m.cli.options import write_page
+        from xenp2m.draw.page import predictions_page
+        from xenp2m.prediction import predict
+
+        write_page(html, predictions_page([predict(capture, name, chosen) for name in names], shown))
     _write(shown, rules, names, form, output, hidden=hidden)
     return 1 if any(finding.severity.reaches(Severity.WARNING) for finding in shown) else 0
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,8 +11,6 @@ if TYPE_CHECKING:
     from xenp2m.dump import Inspection
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_PERCENT = 100
 
 
 def dump_options(command: _Command) -> _Command:
@@ -43,13 +39,11 @@ def dump_options(command: _Command) -> _Command:
 
 
 def read_dump(paths: Sequence[str], symbol_files: Sequence[str], *, raw: bool = False) -> Inspection:
-    """Open a dump (the parts of a split one) and look for its domains, with progress on a terminal."""
+    """Open a dump (the parts of a split one) and look for its domains."""
     from xenp2m.dump import inspect, open_dump, symbols
 
     known = symbols.load(*symbol_files) if symbol_files else None
-    name = Path(paths[0]).name if paths else ""
-    progress = _progress(name) if sys.stderr.isatty() else None
-    return inspect(open_dump(list(paths), as_raw=raw, progress=progress), known)
+    return inspect(open_dump(list(paths), as_raw=raw), known)
 
 
 def read_live(symbol_files: Sequence[str] = ()) -> Inspection:
@@ -58,12 +52,3 @@ def read_live(symbol_files: Sequence[str] = ()) -> Inspection:
     from xenp2m.dump.live import inspect_live
 
     return inspect_live(known=symbols.load(*symbol_files) if symbol_files else None)
-
-
-def _progress(name: str) -> Callable[[int, int], None]:
-    def show(done: int, total: int) -> None:
-        end = done >= total
-        text = "\r\033[K" if end else f"\r\033[Kunpacking {name}: {_PERCENT * done // max(total, 1)} %"
-        click.echo(text, nl=False, err=True)
-
-    return show

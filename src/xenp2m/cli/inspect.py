@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from xenp2m.cli.dumps import dump_options
+from xenp2m.cli.options import html_option, picture_options
 
 if TYPE_CHECKING:
     from xenp2m.check.inspected import Address, Found, Wanted
-    from xenp2m.runs import RunMap
+    from xenp2m.cli.pictures import Pictures
+    from xenp2m.prediction import Prediction
 
 _MAX_FRAME = 1 << 52
 
@@ -24,6 +27,8 @@ _MAX_FRAME = 1 << 52
 @click.option(
     "--map", "map_file", type=click.Path(dir_okay=False), help="Write the domain's map (xenp2m.map/1)."
 )
+@html_option
+@picture_options
 @click.option("--va", "addresses", multiple=True, metavar="ADDRESS", help="Translate a virtual address.")
 @click.option("--find-frame", "frames", multiple=True, metavar="MFN", help="Who maps a machine frame.")
 @click.option(
@@ -53,6 +58,8 @@ def command(
     ranges: tuple[str, ...],
     captures: tuple[str, ...],
     mappings: bool | None,
+    html: str | None,
+    pictures: Pictures,
 ) -> int:
     """What a dump or the running kernel holds: its domains, their frame maps, what their page tables map.
 
@@ -64,7 +71,7 @@ def command(
       xenp2m inspect vmcore
       xenp2m inspect guest.core --symbols System.map --map guest.json
       xenp2m inspect host.elf --find-bar 0x200000000+16M --va 0xffff888000000000
-      xenp2m inspect host.elf --machine dmesg.txt --machine lspci.txt
+      xenp2m inspect host.elf --machine dmesg.txt --machine lspci.txt --html host.html
     """
     from xenp2m.check.inspected import MANY_FRAMES, Look, choose_domain, map_of
     from xenp2m.cli.dumps import read_dump, read_live
@@ -75,7 +82,8 @@ def command(
         raise click.UsageError("give a dump, or --live and no dump")
     asked = _wanted(frames, ranges)
     virtual = [parse_size(text) for text in addresses]
-    predicted, bars = _machine(captures)
+    prediction, bars = _machine(captures)
+    predicted = None if prediction is None else prediction.guest.p2m
     found = read_live(symbol_files) if live else read_dump(dumps, symbol_files, raw=raw)
     one = domid is not None or map_file is not None or virtual or asked or bars
     chosen = choose_domain(found, domid) if one else None
@@ -91,6 +99,17 @@ def command(
         known = map_of(found, chosen)
         write_map(map_file, known, chosen.p2m.ambiguous if chosen.p2m else ())
     walk = mappings if mappings is not None else found.memory.held <= MANY_FRAMES
+    if html is not None and any(each.p2m is not None for each in shown):
+        from xenp2m.cli.options import write_page
+        from xenp2m.draw.page import inspection_page
+
+        write_page(html, inspection_page(found, shown, prediction))
+    if pictures.wanted:
+        from xenp2m.draw.inspection import named_maps
+        from xenp2m.draw.svg import maps_svg
+
+        if maps := named_maps(shown):
+            pictures.write(partial(maps_svg, maps, found.name, found.container))
     if as_json:
         import json
 
@@ -133,8 +152,8 @@ def _wanted(frames: Sequence[str], ranges: Sequence[str]) -> list[Wanted]:
     return found
 
 
-def _machine(captures: Sequence[str]) -> tuple[RunMap | None, list[Wanted]]:
-    """Return the map that the old kernel makes of the machine, and the BARs of it."""
+def _machine(captures: Sequence[str]) -> tuple[Prediction | None, list[Wanted]]:
+    """Return what the old kernel makes of the machine, and the BARs of it."""
     if not captures:
         return None, []
     from xenp2m.check.inspected import Wanted
@@ -147,4 +166,4 @@ def _machine(captures: Sequence[str]) -> tuple[RunMap | None, list[Wanted]]:
         Wanted(f"BAR {bar.label}", bar.pfn_start, max(bar.pfn_end, bar.pfn_start + 1))
         for bar in prediction.machine.bars
     ]
-    return prediction.guest.p2m, bars
+    return prediction, bars

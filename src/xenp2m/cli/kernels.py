@@ -11,13 +11,12 @@ def command() -> None:
 
     A version takes the newest rules that are not newer than itself: 5.10 takes those of 4.21.
     """
-    from rich.table import Table
-
     from xenp2m.draw.console import stdout
+    from xenp2m.draw.tables import FittedTable
     from xenp2m.rules import KERNELS, SERIES
 
     console = stdout()
-    table = Table(title="Kernels (--kernel NAME)", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = FittedTable("Kernels (--kernel NAME)")
     for heading in ("from", "memory setup", "p2m", "frames under holes", "past the map", "_PAGE_IOMAP"):
         table.add_column(heading)
     for rules in KERNELS:
@@ -30,12 +29,7 @@ def command() -> None:
             "used" if rules.pte_iomap else "gone",
         )
     console.print(table)
-    table = Table(
-        title="\nThe series: 3.15 with patches (--kernel series, series:1-5, series:1,3,5)",
-        title_justify="left",
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
+    table = FittedTable("\nThe series: 3.15 with patches (--kernel series, series:1-5, series:1,3,5)")
     for heading in ("patch", "subject", "merged in", "commit"):
         table.add_column(heading)
     for patch in SERIES:

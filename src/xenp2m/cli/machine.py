@@ -21,12 +21,12 @@ def command(captures: tuple[str, ...], boot: int | None, output: str | None) -> 
       xenp2m machine dmesg.txt lspci.txt -o machine.json
       xenp2m machine /proc/iomem
     """
-    from xenp2m.capture import read_files
+    from xenp2m.cli.options import read_captures
     from xenp2m.draw.json import by_row
     from xenp2m.files import write_atomically
     from xenp2m.machine.json import machine_to_json
 
-    capture = read_files(captures, boot=boot)
+    capture = read_captures(captures, boot)
     text = by_row(machine_to_json(capture.machine))
     for note in capture.notes:
         click.echo(f"xenp2m: {note.severity.value}: {note}", err=True)

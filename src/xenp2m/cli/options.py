@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import wraps
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from xenp2m.cli.pictures import Pictures
 
 if TYPE_CHECKING:
     from xenp2m.capture import Capture
@@ -72,11 +76,86 @@ def what_if_options(command: _Command) -> _Command:
     return command
 
 
+def picture_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--svg`` and ``--png`` with their width and colours; the command gets ``pictures``."""
+
+    @wraps(command)
+    def with_pictures(
+        *args: Any, svg: str | None, png: str | None, width: int, scheme: str, **others: Any
+    ) -> Any:
+        return command(*args, pictures=Pictures(svg, png, width, scheme), **others)
+
+    options = [
+        click.option("--svg", type=click.Path(dir_okay=False), metavar="FILE", help="Draw it as an SVG."),
+        click.option("--png", type=click.Path(dir_okay=False), metavar="FILE", help="Draw it as a PNG."),
+        click.option(
+            "--width",
+            type=click.IntRange(400, 8000),
+            default=1200,
+            show_default=True,
+            metavar="PIXELS",
+            help="Width of a picture; 1600 suits a slide.",
+        ),
+        click.option(
+            "--scheme",
+            type=click.Choice(["auto", "light", "dark"]),
+            default="auto",
+            show_default=True,
+            help="Colours of a picture; auto follows the reader.",
+        ),
+    ]
+    decorated: Callable[..., Any] = with_pictures
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated
+
+
+def html_option(command: _Command) -> _Command:
+    """``--html``; the command gives it to ``write_page``."""
+    return click.option(
+        "--html",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        callback=_with_extra,
+        help="Also write a page: one HTML file with the map to zoom, why each frame is so, its PTEs.",
+    )(command)
+
+
+def _with_extra(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Say at once, not after a long look at a dump, that pages cannot be written here."""
+    if value is not None and find_spec("jinja2") is None:
+        raise click.UsageError("--html needs the extra \"html\": pip install 'xenp2m[html]'")
+    return value
+
+
+def write_page(path: str, page: str) -> None:
+    """Write a page, whole or not at all, and say so on standard error."""
+    from xenp2m.files import write_atomically
+    from xenp2m.units import format_size
+
+    data = page.encode(errors="replace")
+    write_atomically(path, data)
+    click.echo(f"xenp2m: wrote {path} ({format_size(len(data) >> 10 << 10)})", err=True)
+
+
+def read_captures(captures: Sequence[str], boot: int | None) -> Capture:
+    """Read the captures of one machine, or the machine of the catalogue that they name."""
+    from xenp2m.capture import read_files
+
+    if not any(name.startswith("catalogue:") for name in captures):
+        return read_files(captures, boot=boot)
+    if len(captures) > 1 or boot is not None:
+        raise click.UsageError("catalogue:ID is a whole machine: no other capture and no --boot go with it")
+    from xenp2m.catalogue import lookup
+
+    return lookup(captures[0]).capture
+
+
 def read_machine(captures: Sequence[str], boot: int | None) -> Capture:
     """Read captures that hold a memory map."""
-    from xenp2m.capture import read_files, require_map
+    from xenp2m.capture import require_map
 
-    return require_map(read_files(captures, boot=boot))
+    return require_map(read_captures(captures, boot))
 
 
 def kernel_names(kernels: Sequence[str], capture: Capture) -> tuple[str, ...]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from xenp2m.cli.options import captures_argument, kernel_option, what_if_options
+from xenp2m.cli.options import captures_argument, html_option, kernel_option, picture_options, what_if_options
+
+if TYPE_CHECKING:
+    from xenp2m.cli.pictures import Pictures
 
 
 @click.command(name="predict")
@@ -17,6 +21,8 @@ from xenp2m.cli.options import captures_argument, kernel_option, what_if_options
     "--json", "as_json", is_flag=True, help="Print xenp2m.prediction/1 (an array for several kernels)."
 )
 @click.option("--all-bars", is_flag=True, help="Also list the BARs that map everywhere.")
+@html_option
+@picture_options
 @click.option("--log/--no-log", default=True, show_default=True, help="Show what the kernel will log.")
 def command(
     captures: tuple[str, ...],
@@ -25,6 +31,8 @@ def command(
     as_json: bool,
     all_bars: bool,
     log: bool,
+    html: str | None,
+    pictures: Pictures,
     **options: Any,
 ) -> int:
     """What a kernel makes of a machine: its frame map, its log lines, which BARs map.
@@ -37,6 +45,8 @@ def command(
       xenp2m predict xen.txt lspci.txt --kernel 6.1 --dom0-mem 4G,max:8G
       dmesg | xenp2m predict - --kernel 3.15 --bits 32
       xenp2m predict dmesg.txt --bar 3b:00.0/2=0x38000000000+32M
+      xenp2m predict dmesg.txt --kernel 3.15 --kernel series --html report.html
+      xenp2m predict dmesg.txt --kernel 3.15 --kernel series --svg map.svg --png slide.png --width 1600
 
     Exit status 1: some BAR does not map, or the kernel does not boot.
     """
@@ -47,6 +57,17 @@ def command(
     chosen = what_if(**options)
     capture = read_machine(captures, boot)
     predictions = [predict(capture, name, chosen) for name in kernel_names(kernels, capture)]
+    if html is not None:
+        from xenp2m.check.findings import check_capture
+        from xenp2m.cli.options import write_page
+        from xenp2m.draw.page import predictions_page
+
+        rules = [prediction.rules for prediction in predictions]
+        write_page(html, predictions_page(predictions, check_capture(capture, rules, chosen)))
+    if pictures.wanted:
+        from xenp2m.draw.svg import predictions_svg
+
+        pictures.write(partial(predictions_svg, predictions))
     if as_json:
         import json
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from xenp2m.cli.options import captures_argument, kernel_option, what_if_options
+from xenp2m.cli.options import captures_argument, kernel_option, picture_options, what_if_options
+
+if TYPE_CHECKING:
+    from xenp2m.cli.pictures import Pictures
 
 
 @click.command(name="tree")
 @captures_argument
 @kernel_option
 @what_if_options
+@picture_options
 @click.option(
     "--json", "as_json", is_flag=True, help="Print a JSON array, an object a kernel (xenp2m.tree/1)."
 )
 def command(
-    captures: tuple[str, ...], kernels: tuple[str, ...], boot: int | None, as_json: bool, **options: Any
+    captures: tuple[str, ...],
+    kernels: tuple[str, ...],
+    boot: int | None,
+    as_json: bool,
+    pictures: Pictures,
+    **options: Any,
 ) -> None:
     """The p2m of a machine drawn as the tree that it is.
 
@@ -27,6 +37,7 @@ def command(
     \b
       xenp2m tree dmesg.txt --kernel 3.16 --dom0-mem 1G,max:3G
       xenp2m tree dmesg.txt --kernel 3.15 --kernel series --kernel 6.1
+      xenp2m tree dmesg.txt --kernel 3.16 --svg tree.svg
     """
     import json
 
@@ -41,7 +52,13 @@ def command(
     chosen = what_if(**options)
     capture = read_machine(captures, boot)
     names = kernel_names(kernels, capture)
+    if pictures.wanted and len(names) > 1:
+        raise click.UsageError("--svg and --png draw the tree of one kernel: give one --kernel")
     predictions = [predict(capture, name, chosen) for name in names]
+    if pictures.wanted:
+        from xenp2m.draw.svg import prediction_tree_svg
+
+        pictures.write(partial(prediction_tree_svg, predictions[0]))
     if as_json:
         outlines = [tree_outline(replay(prediction.guest)) for prediction in predictions]
         click.echo(json.dumps([outline_to_json(*pair) for pair in zip(names, outlines, strict=True)]))

@@ -10,6 +10,7 @@ from conformance.sources import SOURCES, TESTS, load_json
 from xenp2m.arch import arch_of
 from xenp2m.boot import GuestConfig, boot
 from xenp2m.capture import Capture, read_files, read_text
+from xenp2m.catalogue import lookup
 from xenp2m.check.bars import judge_bars
 from xenp2m.check.findings import Case, Finding, all_rules, check_capture, findings_of
 from xenp2m.machine import Bar, E820Entry, E820Type, Machine
@@ -18,7 +19,7 @@ from xenp2m.rules import rules_for
 from xenp2m.units import GIB, MIB
 
 CAPTURES = TESTS / "data/captures"
-SERVER = TESTS.parent / "docs/examples/dell-precision-t7610.json"
+SERVER = lookup("a1e81a7903a5").capture
 """A recorded machine: 64-bit BARs above 2 TiB, RAM on both sides of 4 GiB."""
 
 Findings = tuple[Finding, ...]
@@ -68,7 +69,7 @@ def server(kernel: str, *bars: Bar, machine: dict[str, Any] | None = None, **wha
     """The recorded server, with BARs or facts of its machine changed."""
 
     def look() -> Findings:
-        capture = read_files([SERVER])
+        capture = SERVER
         capture = replace(capture, machine=replace(capture.machine, **(machine or {})))
         return check_capture(capture, [kernel], WhatIf(bars=bars, **what_if))
 

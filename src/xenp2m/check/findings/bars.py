@@ -89,7 +89,7 @@ def mprotect_loses_iomap(case: Case) -> Iterator[Hit]:
 
 
 def _lost_by_mprotect(guest: Guest, frame: int) -> bool:
-    mapping = next(mapping for mapping, _ in map_guest_frame(guest, frame) if mapping.mapper is Mapper.SYSFS)
+    ((mapping, _),) = map_guest_frame(guest, frame, [Mapper.SYSFS])
     after = mapping.protected_access
     return mapping.reaches and after is not None and after.mfn != frame
 

@@ -59,10 +59,8 @@ def iomap_visible(case: Case) -> Iterator[Hit]:
     seen = [judged for judged in case.bars if judged.cause is None and judged.found.kind is Kind.IDENTITY]
     if not seen:
         return
-    entries = {
-        mapping.mapper: mapping.entry for mapping, _ in map_guest_frame(case.guest, seen[0].bar.pfn_start)
-    }
-    entry = entries[Mapper.IO_REMAP]
+    ((mapping, _),) = map_guest_frame(case.guest, seen[0].bar.pfn_start, [Mapper.IO_REMAP])
+    entry = mapping.entry
     if entry is not None and entry & IOMAP:
         bar = seen[0].bar
         text = f"io_remap_pfn_range stores {entry:#x}; {len(seen)} BARs are 1:1 like this one"
@@ -89,7 +87,6 @@ def not_present_in_domu(case: Case) -> Iterator[Hit]:
         if judged.found.kind is not Kind.MISSING:
             continue
         frame = judged.verdict.first_bad or judged.bar.pfn_start
-        mappings = {mapping.mapper: mapping for mapping, _ in map_guest_frame(case.guest, frame)}
-        mapping = mappings[Mapper.SYSFS]
+        ((mapping, _),) = map_guest_frame(case.guest, frame, [Mapper.SYSFS])
         if mapping.reaches and mapping.read_back is None and not mapping.oopses:
             yield Hit.at_bar(judged.bar, f"PTE {mapping.entry:#x} reaches the device and reads back as none")
