@@ -9,19 +9,24 @@ SOURCE = Path(__file__).resolve().parent.parent / "src/xenp2m"
 
 LAYERS = (
     {"cli"},
+    {"view"},
     {"draw", "lab"},
+    {"fleet"},
     {"check", "prediction"},
-    {"p2m.replay"},
+    {"p2m.replay", "p2m.footprint", "catalogue"},
     {"boot", "capture", "dump"},
     {"p2m", "mmu"},
     {"machine"},
-    {"rules", "runs", "mapfile"},
+    {"rules", "runs", "runtable", "mapfile"},
     {"entry"},
-    {"arch", "files"},
+    {"arch", "files", "progress", "display"},
     {"units"},
     {"errors"},
 )
 """From top to bottom; a module may import its own layer and those below."""
+
+UPWARDS = {("display", "draw.notebook")}
+"""The one way up: a notebook asks a value for its picture, and only then is the painter imported."""
 
 
 def layer_of(module: str) -> int | None:
@@ -60,7 +65,7 @@ def test_every_module_has_a_layer_and_imports_downwards() -> None:
         for imported in imports_of(path):
             below = layer_of(imported)
             assert below is not None, f"{imported} has no layer"
-            assert own <= below, f"{module} imports {imported}"
+            assert own <= below or (module, imported) in UPWARDS, f"{module} imports {imported}"
             checked += 1
     assert checked > 200
 

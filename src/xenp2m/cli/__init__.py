@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -13,12 +17,17 @@ from xenp2m.errors import Xenp2mError
 
 CANNOT_TELL = 2
 """Exit status when the input or the question cannot be used."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+PIPE_CLOSED = 141
+"""Exit status when the reader of the output went away."""
 
 COMMANDS = {
     "predict": "What a kernel makes of a machine: its frame map, its log lines, which BARs map.",
     "check": "What goes wrong on a machine under a kernel: findings with codes and remedies.",
     "rule": "The rules of check: what each finds, why, under which kernels, the remedy.",
     "explain": "The steps by which one frame or BAR gets its answer.",
+    "view": "A full-screen viewer: the map from all of it to one frame, search, differences.",
     "series": "The nine patches of 2014, one by one, on a machine.",
     "ledger": "Where the memory went: every page of host and guest, to the page.",
     "inspect": "What a dump or the running kernel holds: domains, frame maps, page tables.",
@@ -28,6 +37,8 @@ COMMANDS = {
     "tree": "The p2m of a machine drawn as the tree that it is.",
     "capture": "Collect from this machine what prediction needs, and nothing personal.",
     "machine": "Read captures and print the machine as one JSON object.",
+    "fleet": "Thousands of machines under several kernels: what breaks, in tables to ask in SQL.",
+    "catalogue": "Real machines that come with the program: catalogue:ID stands for a capture.",
     "lab": "Real Xen and a real dom0 in QEMU, held against the prediction.",
     "kernels": "The kernels and patches that can be asked for.",
     "completion": "Print the completion script of a shell.",
@@ -35,8 +46,25 @@ COMMANDS = {
 """Every command and what it answers; the module of the same name is imported when it runs."""
 
 
+class _StoppedError(Exception):
+    """Ctrl-C or a closed pipe, in a form that click passes on; it would make statuses of its own of them."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 class _LazyGroup(click.Group):
     """Loads a command's module when it runs, so that ``--help`` imports nothing."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with _progress():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _StoppedError(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise _StoppedError(PIPE_CLOSED) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -81,12 +109,34 @@ def app() -> None:
     """
 
 
+@contextmanager
+def _progress() -> Iterator[None]:
+    """Show how far the command is, where standard error is a terminal that can take a line back."""
+    if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        yield
+        return
+    from xenp2m.draw.progress import Bar
+    from xenp2m.progress import listening
+
+    bar = Bar()
+    try:
+        with listening(bar):
+            yield
+    finally:
+        bar.close()
+
+
 def run(args: list[str]) -> int:
     """Run the program with ``args`` and return its exit status; every error is one line on stderr."""
     try:
         status = app.main(args=args, prog_name="xenp2m", standalone_mode=False)
-    except click.exceptions.Abort:
-        return 130
+        sys.stdout.flush()
+    except _StoppedError as stopped:
+        return _stop(stopped.status)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _stop(INTERRUPTED)
+    except BrokenPipeError:
+        return _stop(PIPE_CLOSED)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
@@ -97,16 +147,23 @@ def run(args: list[str]) -> int:
         return _fail(error.format_message())
     except Xenp2mError as error:
         return _fail(str(error))
-    except BrokenPipeError:
-        # The reader went away; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         return _fail(f"{name}{error.strerror or error}")
     except MemoryError:
         return _fail("out of memory")
     return status if isinstance(status, int) else 0
+
+
+def _stop(status: int) -> int:
+    if status == INTERRUPTED:
+        # What is left to do is quick, and a second Ctrl-C would show its inside.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        click.echo("xenp2m: interrupted", err=True)
+    else:
+        # Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def _fail(message: str) -> int:

@@ -1,0 +1,90 @@
+"""Records of made-up machines, and small things to do with fleets in tests."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from xenp2m.fleet.query import Fleet
+from xenp2m.fleet.run import Order, Tally, run
+from xenp2m.fleet.schema import TABLES
+from xenp2m.fleet.store import LocalStore
+
+MIB = 1 << 20
+GIB = 1 << 30
+KERNELS = ("3.15", "series", "6.1")
+
+
+def record(name: str, *, ram: int = 8, bar: int = 32 * GIB, **more: Any) -> dict[str, Any]:
+    """Return a machine with ``ram`` GiB, a BAR in the hole below 4 GiB and one at ``bar``."""
+    return {
+        "id": name,
+        "kind": "bios",
+        "virt": False,
+        "e820": [
+            [0, 640 << 10, 1],
+            [1 * MIB, 3072 * MIB, 1],
+            [3072 * MIB, 3200 * MIB, 2],
+            [4 * GIB, (ram + 1) * GIB, 1],
+        ],
+        "bars": [
+            ["0000:01:00.0", 0, 0xD000_0000, 16 * MIB, False, False],
+            ["0000:02:00.0", 2, bar, 64 * MIB, True, True],
+        ],
+        **more,
+    }
+
+
+def write_records(path: Path, records: Iterable[dict[str, Any]]) -> Path:
+    """Write records as NDJSON, packed if the name says so."""
+    text = "".join(f"{json.dumps(each)}\n" for each in records).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+def log_of(ram: int) -> str:
+    """Return a boot log of a machine with ``ram`` MiB."""
+    return (
+        "[    0.000000] Linux version 3.12.0\n"
+        "[    0.000000] e820: BIOS-provided physical RAM map:\n"
+        "[    0.000000] BIOS-e820: [mem 0x0000000000000000-0x000000000009fbff] usable\n"
+        f"[    0.000000] BIOS-e820: [mem 0x0000000000100000-{(ram << 20) - 1:#018x}] usable\n"
+        "[    0.100000] pci 0000:00:02.0: reg 0x10: [mem 0xfd000000-0xfdffffff pref]\n"
+    )
+
+
+def run_fleet(folder: Path, *sources: Path | str, kernels: Iterable[str] = KERNELS, **more: Any) -> Tally:
+    """Run a fleet in one process."""
+    return run(
+        LocalStore(folder), Order(sources=[str(each) for each in sources], kernels=tuple(kernels), **more)
+    )
+
+
+def opened(folder: Path) -> Fleet:
+    """Open a fleet."""
+    return Fleet(LocalStore(folder))
+
+
+def differences(one: Path, two: Path) -> dict[str, int]:
+    """Count the rows of each table that only one of two fleets has; tables that are the same are left out."""
+    fleet = opened(one)
+    fleet.attach(LocalStore(two), "two")
+    found = {}
+    for table in TABLES:
+        left, right = f"SELECT * FROM main.{table}", f"SELECT * FROM two.{table}"
+        sql = f"SELECT (SELECT count(*) FROM ({left} EXCEPT ALL {right})), "
+        sql += f"(SELECT count(*) FROM ({right} EXCEPT ALL {left}))"
+        ((more, less),) = fleet.ask(sql).rows
+        if more or less:
+            found[table] = more + less
+    return found
+
+
+def count(folder: Path, sql: str) -> int:
+    """Return the one number that a question answers."""
+    ((number,),) = opened(folder).ask(sql).rows
+    assert isinstance(number, int)
+    return number
