@@ -45,7 +45,7 @@ screenshot: $(VENV)/.ready
 	$(BIN)/python docs/screenshot.py
 	$(BIN)/python docs/screenshot_view.py
 	$(BIN)/python docs/screenshot_page.py
-	$(BIN)/xenp2m predict $(DEMO_MACHINE) --kernel 3.15 --kernel series --dom0-mem 4G --no-log --width 1000 --svg docs/images/map.svg >/dev/null || test $$? -eq 1
+	$(DEMO) --width 1000 --svg docs/images/map.svg >/dev/null || test $$? -eq 1
 	$(BIN)/xenp2m tree docs/examples/p2m-head-comment.json --kernel 3.16 --width 1000 --svg docs/images/tree.svg >/dev/null
 
 clean:
