@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import signal
 
+from hypothesis import settings
+
+settings.register_profile("xenp2m", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("xenp2m")
+
 
 def pytest_configure() -> None:
     """Let tests interrupt what they start.
