@@ -25,9 +25,6 @@ LAYERS = (
 )
 """From top to bottom; a module may import its own layer and those below."""
 
-UPWARDS = {("display", "draw.notebook")}
-"""The one way up: a notebook asks a value for its picture, and only then is the painter imported."""
-
 
 def layer_of(module: str) -> int | None:
     """Return the layer of a module below ``xenp2m``, the most exact name first."""
@@ -65,7 +62,7 @@ def test_every_module_has_a_layer_and_imports_downwards() -> None:
         for imported in imports_of(path):
             below = layer_of(imported)
             assert below is not None, f"{imported} has no layer"
-            assert own <= below or (module, imported) in UPWARDS, f"{module} imports {imported}"
+            assert own <= below, f"{module} imports {imported}"
             checked += 1
     assert checked > 200
 

@@ -13,6 +13,8 @@ The names below are imported when they are first used, so that importing the pac
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from xenp2m.display import Painter, paint_with
+
 if TYPE_CHECKING:
     from xenp2m.boot import Guest, GuestConfig
     from xenp2m.capture import Capture, read_files, read_text
@@ -84,3 +86,12 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def _painter() -> Painter:
+    from xenp2m.draw import notebook  # noqa: PLC0415 - only notebooks ask
+
+    return notebook
+
+
+paint_with(_painter)
