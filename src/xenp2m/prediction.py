@@ -17,6 +17,7 @@ from xenp2m.boot import (
     domu_config,
     host_map,
     libxl_e820_host,
+    publish,
 )
 from xenp2m.capture import Capture, Note
 from xenp2m.check.bars import BarVerdict, judge_bars
@@ -103,7 +104,7 @@ def predict(
     if config.arch.bits == 32 and what_if.bits is None and not rules.has_32bit:
         config = replace(config, arch=X86_64)
         assumptions = (*assumptions, _WIDENED)
-    guest = boot(config, rules)
+    guest = publish(boot(config, rules))
     bars = _assigned(machine, what_if.pci) if what_if.pci else machine.bars
     return Prediction(
         rules=rules,

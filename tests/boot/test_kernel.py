@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from boot.maps import FRAMES, HOST, NVS, RAM, RESERVED, UNUSABLE, config, host_maps
 from xenp2m.arch import X86_32, X86_64
-from xenp2m.boot import Guest, OpKind, Origin, boot
+from xenp2m.boot import Guest, OpKind, Origin, boot, publish
 from xenp2m.entry import Kind
 from xenp2m.errors import InputError, UsageError
 from xenp2m.machine import E820Entry
 from xenp2m.rules import KERNELS, Rules, rules_for
-from xenp2m.units import GIB, MIB, TIB
+from xenp2m.units import GIB, MIB, PAGE_SHIFT, TIB
 
 kernels = st.sampled_from(KERNELS)
 MAX = X86_64.max_p2m_pfn
@@ -117,6 +117,19 @@ def test_lines_come_in_the_order_of_the_kernel() -> None:
     oldest = boot(config(), rules_for("3.2")).log.lines
     assert oldest[0] == "Freeing  9f-100 pfn range: 97 pages freed"
     assert " Xen: 0000000000000000 - 000000000009f000 (usable)" in oldest
+
+
+def test_balloon_space_past_the_tree_stops_3_18_when_it_builds_the_frame_list() -> None:
+    # RAM of 488 GiB, in two parts so that it ends two pages past the tree's 512 GiB.
+    parts = ((0, 0xA0000), (MIB, 256 * GIB), (280 * GIB, (MAX + 2) << PAGE_SHIFT))
+    wide = config(256 * FRAMES, tuple(E820Entry(start, end, RAM) for start, end in parts))
+    stopped = {
+        name: publish(boot(wide, rules_for(name))).stopped for name in ("3.15", "3.17", "3.18", "3.19")
+    }
+    assert boot(wide, rules_for("3.18")).max_p2m_pfn == MAX + 2
+    assert stopped.pop("3.18") == "p2m_top_index: BUG_ON(pfn >= MAX_P2M_PFN)"
+    assert set(stopped.values()) == {None}
+    assert publish(boot(config(), rules_for("3.18"))).stopped is None
 
 
 def test_mem_that_cuts_off_moved_frames_stops_the_boot() -> None:

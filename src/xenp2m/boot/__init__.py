@@ -11,7 +11,7 @@ from xenp2m.boot.guest import (
     Placement,
 )
 from xenp2m.boot.host import Assumption, dom0_config, domu_config, host_map
-from xenp2m.boot.kernel import boot
+from xenp2m.boot.kernel import boot, publish
 from xenp2m.boot.libxl import libxl_e820_host
 from xenp2m.boot.memspec import MemorySpec
 
@@ -31,4 +31,5 @@ __all__ = [
     "domu_config",
     "host_map",
     "libxl_e820_host",
+    "publish",
 ]
