@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from xenp2m.fleet.query import Fleet
-from xenp2m.fleet.run import Order, Tally, run
+from xenp2m.fleet.remote import store_at
+from xenp2m.fleet.run import Crew, Order, Tally, run
 from xenp2m.fleet.schema import TABLES
-from xenp2m.fleet.store import LocalStore
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -56,22 +56,28 @@ def log_of(ram: int) -> str:
     )
 
 
-def run_fleet(folder: Path, *sources: Path | str, kernels: Iterable[str] = KERNELS, **more: Any) -> Tally:
-    """Run a fleet in one process."""
-    return run(
-        LocalStore(folder), Order(sources=[str(each) for each in sources], kernels=tuple(kernels), **more)
-    )
+def run_fleet(
+    place: Path | str,
+    *sources: Path | str,
+    kernels: Iterable[str] = KERNELS,
+    crew: Crew | None = None,
+    told: Callable[[Tally], None] = lambda tally: None,
+    **more: Any,
+) -> Tally:
+    """Run a fleet, in one process if nothing else is said."""
+    order = Order(sources=[str(each) for each in sources], kernels=tuple(kernels), **more)
+    return run(store_at(place), order, told, crew=crew)
 
 
-def opened(folder: Path) -> Fleet:
+def opened(place: Path | str) -> Fleet:
     """Open a fleet."""
-    return Fleet(LocalStore(folder))
+    return Fleet(store_at(place))
 
 
-def differences(one: Path, two: Path) -> dict[str, int]:
+def differences(one: Path | str, two: Path | str) -> dict[str, int]:
     """Count the rows of each table that only one of two fleets has; tables that are the same are left out."""
     fleet = opened(one)
-    fleet.attach(LocalStore(two), "two")
+    fleet.attach(store_at(two), "two")
     found = {}
     for table in TABLES:
         left, right = f"SELECT * FROM main.{table}", f"SELECT * FROM two.{table}"
@@ -83,8 +89,8 @@ def differences(one: Path, two: Path) -> dict[str, int]:
     return found
 
 
-def count(folder: Path, sql: str) -> int:
+def count(place: Path | str, sql: str) -> int:
     """Return the one number that a question answers."""
-    ((number,),) = opened(folder).ask(sql).rows
+    ((number,),) = opened(place).ask(sql).rows
     assert isinstance(number, int)
     return number

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fleet.machines import KERNELS, count, differences, log_of, opened, record, run_fleet, write_records
+from xenp2m import catalogue
 from xenp2m.capture import read_record
 from xenp2m.check.findings import check_capture
 from xenp2m.errors import UsageError
@@ -55,6 +56,31 @@ def test_the_tables_say_what_predict_and_check_say(tmp_path: Path) -> None:
     found = check_capture(capture, KERNELS)
     raised = fleet.ask("SELECT coalesce(kernel, ''), code, message FROM findings").rows
     assert sorted(raised) == sorted((each.kernel, each.code, each.message) for each in found)
+
+
+def test_the_whole_catalogue_is_as_predicted(tmp_path: Path) -> None:
+    run_fleet(tmp_path / "fleet", "catalogue:", kernels=["3.15"], jobs=2)
+    fleet = opened(tmp_path / "fleet")
+    known = {entry.id: entry for entry in catalogue.entries()}
+    machines = fleet.ask("SELECT machine, name FROM machines").rows
+    assert {name for _, name in machines} == {name for name, entry in known.items() if not entry.lack}
+    assert len(machines) > 300
+    sql = "SELECT bdf, bar_index, start, verdict, past_map FROM bars WHERE machine = ? ORDER BY ALL"
+    for number, name in machines[::5]:
+        entry = known[name]
+        assert fleet.ask(sql, [number]).rows == sorted(
+            (
+                (
+                    each.bar.bdf,
+                    each.bar.index,
+                    each.bar.start,
+                    each.verdict.value,
+                    each.bar.end > entry.map_end,
+                )
+                for each in predict(entry.capture, "3.15").bars
+            ),
+            key=lambda row: (row[0], float("inf") if row[1] is None else row[1], *row[2:]),
+        )
 
 
 def test_a_missing_frame_has_no_address(tmp_path: Path, records: Path) -> None:

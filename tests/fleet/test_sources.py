@@ -11,8 +11,8 @@ import zstandard
 
 from fleet.machines import log_of, record
 from xenp2m.errors import UsageError
+from xenp2m.fleet.item import Item
 from xenp2m.fleet.sources import Sources
-from xenp2m.fleet.work import Item
 
 
 def items(*names: Path | str) -> list[Item]:
@@ -66,6 +66,8 @@ def test_a_folder_is_one_machine_where_its_files_are_known_by_name(tmp_path: Pat
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(log_of(512))
+    (tmp_path / "hosts/fleet").mkdir()
+    (tmp_path / "hosts/fleet/fleet.json").write_text("{}")
     (tmp_path / "hosts/link.log").symlink_to(tmp_path / "hosts/rack/three.log")
     os.mkfifo(tmp_path / "hosts/pipe")
     assert named(tmp_path / "hosts") == [

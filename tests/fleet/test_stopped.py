@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fleet.machines import count, differences, opened, record, run_fleet, write_records
+from xenp2m.fleet.run import program_hash
 from xenp2m.fleet.store import LocalStore, parts_of, read_manifest
 from xenp2m.fleet.summary import summarise
 
@@ -37,6 +38,12 @@ def wait_for_parts(process: subprocess.Popen[bytes], fleet: Path, parts: int) ->
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def _program_of_now() -> None:
+    """A run in another process hashes the sources as they are then, and they may be edited during tests."""
+    program_hash.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -57,11 +57,11 @@ def read_text(text: bytes | str, name: str, *, boot: int | None = None) -> Captu
     return merge(parts)
 
 
-def read_files(paths: Iterable[str | Path], *, boot: int | None = None) -> Capture:
+def read_files(paths: Iterable[str | Path], *, boot: int | None = None, called: str = "") -> Capture:
     """Read the files of one machine and merge them; "-" is standard input.
 
     A folder, an archive or a compressed file means the texts of the machine that it holds
-    (``xenp2m.capture.bundle``).
+    (``xenp2m.capture.bundle``).  ``called`` is what messages call the path of a copy.
 
     Raises what ``read_text`` raises, InputError for a file that cannot be read, UsageError for no file or for
     several machines in one bundle.
@@ -70,9 +70,10 @@ def read_files(paths: Iterable[str | Path], *, boot: int | None = None) -> Captu
     notes: list[Note] = []
     for path in paths:
         if path != "-" and Path(path).is_dir():
-            parts += _from_bundle(bundle.read_folder(Path(path)), str(path), boot, notes)
+            name = called or str(path)
+            parts += _from_bundle(bundle.read_folder(Path(path), name), name, boot, notes)
             continue
-        name = "standard input" if path == "-" else str(path)
+        name = called or ("standard input" if path == "-" else str(path))
         with _opened(path) as file:
             if bundle.is_bundle(file.read(bundle.HEAD)):
                 parts += _from_bundle(bundle.read_archive(file, name), name, boot, notes)

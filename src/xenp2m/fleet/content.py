@@ -45,10 +45,10 @@ def unpacked(file: IO[bytes], path: str, size: int) -> Reader:
     return reader
 
 
-def head_of(file: IO[bytes], path: str) -> bytes:
-    """Return the first bytes of what a file holds, none where it is damaged."""
+def head_of(file: IO[bytes], path: str, size: int) -> bytes:
+    """Return the first bytes of what a file of ``size`` bytes holds, none where it is damaged."""
     try:
-        return unpacked(file, path, os.fstat(file.fileno()).st_size).peek(_HEAD)
+        return unpacked(file, path, size).peek(_HEAD)
     except FormatError:
         return b""
 
@@ -115,7 +115,8 @@ def file_digest(file: IO[bytes], most: int = HASHED) -> bytes:
     return digest.digest()
 
 
-def _folder_files(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def folder_files(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield the plain files below a folder, with their names there."""
     count = 0
     for place, folders, _ in os.walk(folder, followlinks=False):
         folders.sort()
@@ -133,7 +134,7 @@ def folder_digest(folder: str) -> bytes:
     """Hash the names and contents of a folder's files; of those past HASHED bytes sizes and times."""
     digest = hashlib.blake2b(digest_size=16)
     left = HASHED
-    for name, entry in _folder_files(folder):
+    for name, entry in folder_files(folder):
         found = entry.stat(follow_symlinks=False)
         digest.update(as_bytes(f"\0{name}\0{found.st_size}\0"))
         if found.st_size > left:
@@ -150,7 +151,7 @@ def folder_digest(folder: str) -> bytes:
 
 def folder_size(folder: str) -> int:
     """Return the bytes of a folder's files."""
-    return sum(entry.stat(follow_symlinks=False).st_size for _, entry in _folder_files(folder))
+    return sum(entry.stat(follow_symlinks=False).st_size for _, entry in folder_files(folder))
 
 
 def size_of(path: str) -> int:

@@ -17,8 +17,9 @@ from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Any
 
-from xenp2m.errors import InputError
-from xenp2m.fleet.work import Chunk, work
+from xenp2m.errors import InputError, Xenp2mError
+from xenp2m.fleet.item import Chunk
+from xenp2m.fleet.work import work
 from xenp2m.units import format_size
 
 Write = Callable[[str, dict[str, Any]], Any]
@@ -196,7 +197,7 @@ def serve(descriptor: int) -> None:
                 result = write(name, work(chunk, lambda index: pipe.send((False, index))))
             except MemoryError:
                 os._exit(_OUT_OF_MEMORY)
-            except OSError as error:
+            except (OSError, Xenp2mError) as error:
                 result = error
             pipe.send((True, result))
 

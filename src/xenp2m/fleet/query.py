@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from xenp2m.errors import UsageError
+from xenp2m.errors import InputError, UsageError
 from xenp2m.fleet.compact import Generation, generations
 from xenp2m.fleet.schema import TABLES, Table
 from xenp2m.fleet.store import Manifest, Store, parts_of, require_manifest
 
 Values = Sequence[Any] | dict[str, Any]
 """What stands for the ``?`` or ``$name`` of a question."""
+
+
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,12 @@ class Fleet:
         return self._attach(store, schema)
 
     def _attach(self, store: Store, schema: str) -> Manifest:
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):  # a run has just joined the parts to other files
+                return self._views(store, schema)
+        return self._views(store, schema)
+
+    def _views(self, store: Store, schema: str) -> Manifest:
         manifest = require_manifest(store)
         made = generations(store, manifest, parts_of(store, manifest))
         for index, generation in enumerate(made):
@@ -68,7 +77,7 @@ class Fleet:
             files = [store.location(name) for name in generation.names(table.name)]
             name = f"{schema}_{table.name}_{index}"
             source = (
-                ds.dataset(files, schema=table.arrow, format="parquet")
+                ds.dataset(files, schema=table.arrow, format="parquet", filesystem=store.arrow)
                 if files
                 else table.arrow.empty_table()
             )
@@ -77,7 +86,9 @@ class Fleet:
             if len(generation.dead):
                 piece += f" WHERE machine NOT IN (SELECT machine FROM {schema}_replaced_{index})"
             pieces.append(piece)
-        self._database.execute(f"CREATE VIEW {schema}.{table.name} AS {' UNION ALL '.join(pieces)}")
+        self._database.execute(
+            f"CREATE OR REPLACE VIEW {schema}.{table.name} AS {' UNION ALL '.join(pieces)}"
+        )
 
     def ask(self, sql: str, values: Values = ()) -> Answer:
         """Answer one question; raises UsageError for SQL that is wrong or asks for what is not there."""
@@ -119,6 +130,8 @@ class Fleet:
 def _told(sql: str) -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError as error:
+        raise InputError("a run has changed the fleet meanwhile: ask again", found=str(error)) from error
     except (duckdb.Error, pa.ArrowException) as error:
         message = str(error).strip().split("\n\n")[0]
         raise UsageError("the question cannot be answered", where=_short(sql), found=message) from error

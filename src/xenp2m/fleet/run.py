@@ -6,20 +6,25 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import xenp2m
-from xenp2m.errors import UsageError
+from xenp2m.errors import UsageError, Xenp2mError
 from xenp2m.fleet.compact import compact
+from xenp2m.fleet.gathered import Gathered, Packed, pack
 from xenp2m.fleet.index import COLUMNS, Done, Numbers
+from xenp2m.fleet.item import Chunk, Item
 from xenp2m.fleet.pool import Limits, Pool
+from xenp2m.fleet.reach import shown
 from xenp2m.fleet.schema import WORK
 from xenp2m.fleet.sources import Sources
 from xenp2m.fleet.store import (
+    LocalStore,
     Manifest,
     Part,
     Store,
@@ -32,7 +37,6 @@ from xenp2m.fleet.store import (
     write_manifest,
     write_part,
 )
-from xenp2m.fleet.work import Chunk, Item
 from xenp2m.prediction import WhatIf
 from xenp2m.rules import rules_for
 from xenp2m.units import GIB, MIB
@@ -54,7 +58,8 @@ _RESULTS = ("boot", "capture", "catalogue", "check", "fleet", "machine", "mmu", 
 class Order:
     """What a run is to do: its sources, kernels and what-ifs, in how many processes, under which limits.
 
-    ``together`` is the most inputs that are done, and kept, as one: what a stop can cost a process.
+    ``together`` is the most inputs that are done, and kept, as one: what a stop can cost a process.  Where
+    results are sent to one process to be kept, that is done every ``seconds_together`` seconds.
     """
 
     sources: Sequence[str]
@@ -63,6 +68,7 @@ class Order:
     jobs: int = 1
     limits: Limits = LIMITS
     together: int = 128
+    seconds_together: float = 10.0
 
 
 @dataclass(slots=True)
@@ -79,21 +85,34 @@ class Tally:
     share: float = 0.0
 
 
+class Crew(Protocol):
+    """Those who do the work: processes of this machine, or a cluster."""
+
+    def run(self, tasks: Iterator[tuple[str, Chunk]]) -> Iterator[Part | Packed]:
+        """Do every task (a name and a chunk) once; yield each part that was kept or is to be kept."""
+
+    def close(self) -> None:
+        """Let go of what is still being done."""
+
+
 def run(
     store: Store,
     order: Order,
     told: Callable[[Tally], None] = lambda tally: None,
     joining: Callable[[int, int], None] = lambda done, total: None,
+    crew: Crew | None = None,
 ) -> Tally:
     """Run a fleet into ``store``, adding to what is there, and return what was done.
 
     ``told`` hears of every part that is finished, ``joining`` of the parts that are joined at the end.
+    ``crew`` does the work, by default processes of this machine; it is closed.
     Raises UsageError for a source or a kernel that is not there, and for a fleet of other options.
     """
-    kernels = tuple(dict.fromkeys(rules_for(name).name for name in order.kernels))
-    options = _options(order.what_if)
-    with store.exclusive():
-        return _run(store, order, kernels, options, told, joining)
+    with closing(crew or _processes(store, order)) as workers:
+        kernels = tuple(dict.fromkeys(rules_for(name).name for name in order.kernels))
+        options = _options(order.what_if)
+        with store.exclusive():
+            return _run(store, order, kernels, options, told, joining, workers)
 
 
 def _run(
@@ -103,6 +122,7 @@ def _run(
     options: dict[str, Any],
     told: Callable[[Tally], None],
     joining: Callable[[int, int], None],
+    crew: Crew,
 ) -> Tally:
     before = read_manifest(store) or Manifest(program="", options=options)
     if before.options != options:
@@ -120,25 +140,38 @@ def _run(
         adopted(store, before, token),
         program=program,
         kernels=tuple(dict.fromkeys([*before.kernels, *kernels])),
-        sources=tuple(dict.fromkeys([*before.sources, *order.sources])),
+        sources=tuple(dict.fromkeys([*before.sources, *map(shown, order.sources)])),
     )
     write_manifest(store, manifest)
     sweep(store, manifest)
     tally = Tally()
-    pool = Pool(order.jobs, order.limits, partial(write_part, store))
+    gathered = Gathered(store, order.seconds_together)
     try:
         chunks = _chunks(sources, _done(store, manifest), kernels, order, tally)
         named = ((f"{token}-{index:06d}", chunk) for index, chunk in enumerate(chunks))
-        for part in pool.run(named):
-            _count(tally, part, sources)
+        for result in crew.run(named):
+            if isinstance(result, Packed):
+                gathered.add(result)
+            _count(tally, result, sources)
             told(tally)
+        gathered.flush()
+    except (KeyboardInterrupt, Xenp2mError):
+        with suppress(Xenp2mError):  # what went wrong first is to be told
+            gathered.flush()
+        raise
     finally:
-        pool.close()
+        crew.close()
     compact(store, manifest, token, joining)
     return tally
 
 
-def _count(tally: Tally, part: Part, sources: Sources) -> None:
+def _processes(store: Store, order: Order) -> Crew:
+    return Pool(
+        order.jobs, order.limits, partial(write_part, store) if isinstance(store, LocalStore) else pack
+    )
+
+
+def _count(tally: Tally, part: Part | Packed, sources: Sources) -> None:
     tally.predictions += part.counts["predictions"]
     tally.failures += part.counts["failures"]
     tally.share = sources.done / sources.total if sources.total else 1.0

@@ -5,7 +5,9 @@
 * Any other file (a log, a capture, an archive, a support bundle) is one machine.
 * A folder that holds what ``xenp2m predict FOLDER`` knows by name (dmesg.txt, proc/iomem, sos_commands, ...)
   is one machine.  Of any other folder each file and each folder in it is looked at by the same rules; links,
-  hidden files and what is no plain file are passed over.
+  hidden files, fleets and what is no plain file are passed over.
+* Objects below a URL that fsspec reaches are as files below a folder, except that of objects which were not
+  named themselves only those with "json" in their name are looked into for lines.
 """
 
 from __future__ import annotations
@@ -15,14 +17,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from xenp2m.capture.bundle.kinds import KINDS, Part, classify, unpacked_name
+from xenp2m.capture.bundle.kinds import Part, classify, unpacked_name
 from xenp2m.capture.bundle.limits import MAX_FOLDERS, MAX_LISTED
 from xenp2m.catalogue import PREFIX, Entry, entries, lookup
 from xenp2m.errors import FormatError, LimitError, UsageError, Xenp2mError
+from xenp2m.fleet.carry import with_content
 from xenp2m.fleet.content import (
     LONGEST_LINE,
     as_bytes,
@@ -39,12 +42,11 @@ from xenp2m.fleet.content import (
     size_of,
     unpacked,
 )
-from xenp2m.fleet.work import Item
+from xenp2m.fleet.item import Item
+from xenp2m.fleet.listing import MOST_ROOTED, ROOTS, Found, machines_at
+from xenp2m.fleet.reach import identity, is_private, is_url, plain, shown
+from xenp2m.fleet.store import MANIFEST
 from xenp2m.units import format_size
-
-_ROOTS = {path.partition("/")[0] for kind in KINDS for _, path in kind.members if "/" in path}
-"""Folders that lie at the top of one machine's bundle."""
-_MOST_ROOTED = 5
 
 
 @dataclass
@@ -59,12 +61,16 @@ class Sources:
     salt: bytes
     done: int = 0
     total: int = 0
+    _found: dict[str, list[Found]] = field(default_factory=dict)
 
     def measure(self) -> None:
         """Find out how much there is.  Raises UsageError for a source that is not there."""
         for name in self.names:
             if name.startswith(PREFIX):
                 self.total += sum(1 for _ in _named(name))
+            elif is_url(name):
+                self._found[name] = machines_at(name)
+                self.total += sum(found.size for found in self._found[name])
             else:
                 self.total += sum(size_of(place) for path in _expanded(name) for place, _ in _machines(path))
 
@@ -73,6 +79,10 @@ class Sources:
         for name in self.names:
             if name.startswith(PREFIX):
                 yield from self._catalogue(name)
+                continue
+            if is_url(name):
+                for found in self._found.get(name) or machines_at(name):
+                    yield from self._object(found)
                 continue
             for path in _expanded(name):
                 for place, label in _machines(path):
@@ -102,11 +112,11 @@ class Sources:
                 )
                 return
             with open_plain(path) as file:
-                head = head_of(file, path)
+                head = head_of(file, path, size)
+                file.seek(0)
                 if is_ndjson(head, path):
                     yield from self._records(file, path, place, size)
                     return
-                file.seek(0)
                 content = file_digest(file)
             yield self._item(place, label, content, source=path, form="file", size=size)
         except OSError as error:
@@ -115,6 +125,25 @@ class Sources:
             yield self._bad(place, label, path, size, str(error))
         finally:
             self.done += size
+
+    def _object(self, found: Found) -> Iterator[Item]:
+        place, where = identity(found.url), shown(found.url)
+        started = self.done
+        try:
+            if _holds_records(found, where):
+                with found.open() as file:
+                    yield from self._records(file, where, place, found.size)
+                return
+            form = "folder" if found.is_folder else "file"
+            item = self._item(
+                place, found.label, found.digest(), source=found.url, form=form, size=found.size
+            )
+            yield with_content(item) if is_private(found.url) else item
+        except (Xenp2mError, FileNotFoundError) as error:
+            reason = "it is not there any more" if isinstance(error, FileNotFoundError) else str(error)
+            yield self._bad(place, found.label, where, found.size, reason, "unreachable")
+        finally:
+            self.done = started + found.size
 
     def _bad(
         self, place: str, label: str, path: str, size: int, reason: str, kind: str = "unreadable"
@@ -125,7 +154,6 @@ class Sources:
 
     def _records(self, file: IO[bytes], path: str, place: str, size: int) -> Iterator[Item]:
         """Yield a file's lines; what is damaged is an item of its own, and ends the file."""
-        file.seek(0)
         reader = unpacked(file, path, size)
         started = self.done
         number = 0
@@ -156,12 +184,23 @@ class Sources:
             self.done = started
 
 
+def _holds_records(found: Found, where: str) -> bool:
+    """Whether an object holds a machine a line; only those that may are looked into."""
+    if found.is_folder or not (found.is_asked or "json" in found.label):
+        return False
+    if is_ndjson(b"", where):
+        return True
+    with found.open() as file:
+        return is_ndjson(head_of(file, where, found.size), where)
+
+
 def _named(name: str) -> Iterator[Entry]:
     return entries() if name == PREFIX else iter([lookup(name)])
 
 
 def _expanded(name: str) -> list[str]:
     """Return the paths that a source names; raises UsageError when there is none."""
+    name = plain(name)
     if os.path.lexists(name):
         return [name]
     is_pattern = glob.has_magic(name)
@@ -194,7 +233,7 @@ def _below(folder: str, label: str, depth: int) -> Iterator[tuple[str, str]]:
             continue
         if entry.is_file(follow_symlinks=False):
             yield entry.path, name
-        elif entry.is_dir(follow_symlinks=False):
+        elif entry.is_dir(follow_symlinks=False) and not Path(entry.path, MANIFEST).exists():
             if depth == 0 or _is_machine(entry.path):
                 yield entry.path, name
             else:
@@ -213,7 +252,7 @@ def _is_machine(folder: str) -> bool:
 def _files_near(folder: str) -> Iterator[str]:
     """Yield the files of a folder, and those of folders that are known to lie at the top of a bundle."""
     level = [""]
-    for depth in range(_MOST_ROOTED):
+    for depth in range(MOST_ROOTED):
         below: list[str] = []
         for name in level:
             try:
@@ -225,6 +264,6 @@ def _files_near(folder: str) -> Iterator[str]:
                 path = f"{name}/{entry.name}" if name else entry.name
                 if entry.is_file(follow_symlinks=False):
                     yield path
-                elif entry.is_dir(follow_symlinks=False) and (depth or entry.name in _ROOTS):
+                elif entry.is_dir(follow_symlinks=False) and (depth or entry.name in ROOTS):
                     below.append(path)
         level = below

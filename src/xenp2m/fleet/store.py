@@ -59,6 +59,10 @@ class Store(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file; it may be gone already."""
 
+    @property
+    def arrow(self) -> Any:
+        """The filesystem in which Arrow finds ``location``; None is this machine's."""
+
     def location(self, name: str) -> str:
         """Return where Arrow finds a file."""
 
@@ -120,6 +124,11 @@ class LocalStore:
     def remove(self, name: str) -> None:
         """Remove a file; it may be gone already."""
         (self.path / name).unlink(missing_ok=True)
+
+    @property
+    def arrow(self) -> Any:
+        """The filesystem in which Arrow finds ``location``: this machine's."""
+        return None
 
     def location(self, name: str) -> str:
         """Return where Arrow finds a file."""
@@ -215,10 +224,15 @@ def write_part(store: Store, name: str, tables: dict[str, pa.Table]) -> Part:
         pq.write_table(content, sink, compression="zstd")
         files[table] = f"parts/{name}.{table}.parquet"
         store.write(files[table], sink.getvalue())
-    counted = ("inputs", "predictions", "failures")
-    part = Part(name, files, {table: tables[table].num_rows if table in tables else 0 for table in counted})
+    part = Part(name, files, counts_of(tables))
     store.write(f"parts/{name}.json", json.dumps(asdict(part)).encode())
     return part
+
+
+def counts_of(tables: dict[str, pa.Table]) -> dict[str, int]:
+    """Return the numbers that a part's record has."""
+    counted = ("inputs", "predictions", "failures")
+    return {table: tables[table].num_rows if table in tables else 0 for table in counted}
 
 
 def parts_of(store: Store, manifest: Manifest) -> list[Part]:
@@ -234,10 +248,9 @@ def parts_of(store: Store, manifest: Manifest) -> list[Part]:
 def _read_part(store: Store, name: str) -> Part:
     try:
         return Part(**json.loads(store.read(f"parts/{name}.json")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            "damaged part", where=f"{store.label}/parts/{name}.json", found=str(error)
-        ) from error
+    except (ValueError, TypeError) as error:
+        where = f"{store.label}/parts/{name}.json"
+        raise InputError("damaged part", where=where, found=str(error)) from error
 
 
 def files_of(manifest: Manifest, parts: Iterable[Part], table: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -19,56 +19,20 @@ from xenp2m.catalogue.model import RecordKind
 from xenp2m.catalogue.store import entry_of
 from xenp2m.check.findings import Case, FindingRule, all_rules, findings_of
 from xenp2m.errors import InputError, LimitError, MissingFactError, UsageError, Xenp2mError
+from xenp2m.fleet.carry import at_hand
 from xenp2m.fleet.content import clean
+from xenp2m.fleet.item import Chunk, Item
+from xenp2m.fleet.reach import UnreachableError, shown
 from xenp2m.fleet.rows import Rows
-from xenp2m.prediction import WhatIf, predict
+from xenp2m.prediction import predict
 from xenp2m.rules import rules_for
 
-TRANSIENT = frozenset({"killed", "too slow", "memory"})
+TRANSIENT = frozenset({"killed", "too slow", "memory", "unreachable", "not sent"})
 """Kinds of failure that another run, with more time or memory, may not have."""
 
 _LONGEST = 300
 _NO_KEY = b"-" * 16
 _RECORD_KINDS = frozenset(kind.value for kind in RecordKind)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One input that stands for one machine.
-
-    ``number`` is the machine's key, ``key`` the hash of what its results depend on.  ``data`` is the text of
-    a record; of a file or a folder ``source`` is the path.  ``new`` says whether the rows that do not depend
-    on a kernel are wanted.  ``problem`` (kind, reason) is why it cannot be used, if that is known already.
-    """
-
-    number: int
-    key: bytes
-    name: str
-    source: str
-    form: str
-    size: int
-    data: bytes = b""
-    new: bool = True
-    problem: tuple[str, str] | None = None
-
-    @property
-    def machine(self) -> str:
-        """The machine's key as the tables have it."""
-        return f"{self.number:016x}"
-
-    @property
-    def place(self) -> str:
-        """Where it was read from, for people: a path may hold bytes that are no characters."""
-        return clean(self.source)
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """What one call of ``work`` does: every item under every kernel, with the same what-ifs."""
-
-    items: tuple[Item, ...]
-    kernels: tuple[str, ...]
-    what_if: WhatIf = field(default_factory=WhatIf)
 
 
 def work(chunk: Chunk, started: Callable[[int], None] = lambda index: None) -> dict[str, pa.Table]:
@@ -161,7 +125,8 @@ class _NotWholeError(MissingFactError):
 def _read(item: Item) -> tuple[Capture, str | None]:
     """Return an input's machine and its make and model; raises Xenp2mError when it has no whole map."""
     if item.form != "record":
-        return require_map(read_files([item.source])), None
+        with at_hand(item) as path:
+            return require_map(read_files([path], called=shown(item.source))), None
     value = _object(item)
     if value.get("format") is not None:
         return require_map(read_text(item.data, item.name)), _text(value.get("product"))
@@ -201,6 +166,8 @@ def _problem(error: Exception) -> tuple[str, str]:
         return "not whole", reason
     if isinstance(error, MissingFactError):
         return "no map", reason
+    if isinstance(error, UnreachableError):
+        return "unreachable", reason
     if isinstance(error, LimitError):
         return "too large", reason
     if isinstance(error, (InputError, UsageError, OSError)):

@@ -18,30 +18,39 @@ from xenp2m.errors import InputError, UsageError
 _KNOWN = "dmesg.txt, xl-dmesg.txt, iomem.txt, lspci.txt, an unpacked sos report, an archive, ..."
 
 
-def read_folder(path: Path) -> Contents:
+def read_folder(path: Path, called: str = "") -> Contents:
     """Read the texts of a folder, and of the folders and archives in it; links in it are not followed.
 
+    ``called`` is what messages call the folder, its path by default.
     Raises UsageError when nothing in it is known or it holds reports of several machines, InputError for a
     file that cannot be read, and what ``read_archive`` raises.
     """
-    listing = _list(path)
-    hits = {file: classify(unpacked_name(file)) for file in listing.files}
-    choice = choose((hit for found in hits.values() for hit in found), str(path))
-    if choice is not None:
-        chosen = {name for names in (*choice.members, choice.earlier) for name in names}
-        wanted = [file for file in listing.files if unpacked_name(file) in chosen]
-    else:
-        wanted = listing.files
+    where = called or str(path)
+    listing = _list(path, where)
+    wanted, is_known = files_to_read(listing.files, where)
 
     def members(walk: Walk) -> Iterator[Member]:
         for name in wanted:
-            yield from _open(path, name, walk, must=choice is not None)
+            yield from _open(path, name, walk, must=is_known)
 
-    contents = gather(members, str(path), join=os.sep)
+    contents = gather(members, where, join=os.sep)
     if not contents.parts:
         found = "; ".join(str(note) for note in contents.notes[:1])
-        raise UsageError("no known file in the folder", where=str(path), expected=_KNOWN, found=found)
+        raise UsageError("no known file in the folder", where=where, expected=_KNOWN, found=found)
     return Contents(contents.parts, (*contents.notes, *listing.notes))
+
+
+def files_to_read(files: list[str], where: str) -> tuple[list[str], bool]:
+    """Return those of a folder's files that are read, and whether they are known by name; else it is all.
+
+    Raises UsageError when they are reports of several machines; ``where`` is what it calls the folder.
+    """
+    hits = {file: classify(unpacked_name(file)) for file in files}
+    choice = choose((hit for found in hits.values() for hit in found), where)
+    if choice is None:
+        return files, False
+    chosen = {name for names in (*choice.members, choice.earlier) for name in names}
+    return [file for file in files if unpacked_name(file) in chosen], True
 
 
 @dataclass
@@ -52,7 +61,7 @@ class _Listing:
     notes: list[Note] = field(default_factory=list)
 
 
-def _list(folder: Path) -> _Listing:
+def _list(folder: Path, where: str) -> _Listing:
     listing = _Listing()
     level = [""]
     for _ in range(MAX_FOLDERS):
@@ -62,7 +71,7 @@ def _list(folder: Path) -> _Listing:
                 entries = sorted(os.scandir(folder / name), key=lambda entry: entry.name)
             except OSError as error:
                 if not name:
-                    raise InputError(f"cannot read: {error.strerror or error}", where=str(folder)) from error
+                    raise InputError(f"cannot read: {error.strerror or error}", where=where) from error
                 continue
             for entry in entries:
                 place = f"{name}/{entry.name}" if name else entry.name
@@ -72,7 +81,7 @@ def _list(folder: Path) -> _Listing:
                     listing.files.append(place)
             if len(listing.files) + len(below) > MAX_LISTED:
                 told = f"a folder of more than {MAX_LISTED} files: those deep in it are not looked at"
-                listing.notes.append(Note(Severity.WARNING, told, str(folder)))
+                listing.notes.append(Note(Severity.WARNING, told, where))
                 return listing
         level = below
     return listing

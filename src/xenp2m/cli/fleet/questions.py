@@ -118,10 +118,10 @@ def diff_command(
     from xenp2m.draw.console import stdout
     from xenp2m.draw.fleet import print_diff
     from xenp2m.fleet.compare import compare_fleets, compare_kernels
-    from xenp2m.fleet.store import LocalStore
+    from xenp2m.fleet.remote import store_at
 
     if other is not None:
-        found = compare_fleets(opened, LocalStore(other), kernels)
+        found = compare_fleets(opened, store_at(other), kernels)
     elif len(kernels) == 2:
         found = compare_kernels(opened, *kernels)
     else:
@@ -178,7 +178,7 @@ def export_command(fleet: str, form: str, table: str | None, output: str | None)
     if output is None:
         raise click.UsageError("all tables need a folder: -o FOLDER; or name one of " + ", ".join(_TABLES))
     for name in _TABLES:
-        _write(opened, f"SELECT * FROM {name}", form, str(Path(output, f"{name}.{form}")))
+        _write(opened, f"SELECT * FROM {name}", form, f"{output.rstrip('/')}/{name}.{form}")
     return 0
 
 
@@ -205,7 +205,7 @@ def schema_command(markdown: bool) -> int:
 
 def _write(fleet: Fleet, sql: str, form: str, output: str | None) -> None:
     from xenp2m.fleet.export import write
-    from xenp2m.fleet.store import LocalStore
+    from xenp2m.fleet.remote import store_at
 
     if output is None and form == "parquet":
         raise click.UsageError("Parquet is no text: -o FILE")
@@ -213,6 +213,6 @@ def _write(fleet: Fleet, sql: str, form: str, output: str | None) -> None:
     if output is None:
         write(schema, batches, form, sys.stdout.buffer)
         return
-    target = Path(output)
-    with LocalStore(target.parent).create(target.name) as file:
+    folder, slash, name = output.rstrip("/").rpartition("/")
+    with store_at(f"{folder}{slash}" or ".").create(name) as file:
         write(schema, batches, form, file)

@@ -19,8 +19,9 @@ from xenp2m.cli.fleet.common import with_extra
     metavar="NAME",
     help="A kernel to predict for; repeat for several. Default: 3.15, series and 6.1.",
 )
-@click.option("-o", "--output", required=True, metavar="FLEET", help="The folder of the fleet.")
+@click.option("-o", "--output", required=True, metavar="FLEET", help="The fleet: a folder, or a URL.")
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Processes. Default: one a core.")
+@click.option("--dask", "scheduler", metavar="tcp://HOST:PORT", help="Do the work on this Dask cluster.")
 @click.option("--dom0-mem", metavar="SPEC", help="Xen's dom0_mem= on every machine: 4G, 1G,max:3G, ...")
 @click.option("--bits", type=click.Choice(["64", "32"]), help="Width of the guest kernel.")
 @click.option("--guest", type=click.Choice(["dom0", "domU"]), default="dom0", show_default=True)
@@ -40,6 +41,7 @@ def run_command(
     kernels: tuple[str, ...],
     output: str,
     jobs: int | None,
+    scheduler: str | None,
     time_limit: float | None,
     memory_limit: str | None,
     **options: Any,
@@ -55,6 +57,9 @@ def run_command(
       xenp2m fleet run catalogue: -o FLEET
       xenp2m fleet run captures/ 'reports/*.tar.xz' --kernel 3.15 --kernel series -o FLEET
       xenp2m fleet run machines.ndjson.zst --kernel 6.1 --dom0-mem 4G,max:8G --jobs 8 -o FLEET
+      xenp2m fleet run s3://bucket/captures/ --dask tcp://scheduler:8786 -o s3://bucket/fleet
+
+    SOURCES and FLEET may be URLs of any store that fsspec reaches (s3://, gs://, https://, ...).
 
     What cannot be read or predicted is listed in the table failures and stops nothing. A run that was
     stopped goes on where it was, and one over a fleet that is there does what is new: inputs, kernels.
@@ -66,8 +71,8 @@ def run_command(
     with with_extra():
         from xenp2m.draw.fleetrun import print_run, run_progress
         from xenp2m.fleet.query import Fleet
+        from xenp2m.fleet.remote import store_at
         from xenp2m.fleet.run import KERNELS, LIMITS, Order, run
-        from xenp2m.fleet.store import LocalStore
     from dataclasses import replace
 
     from xenp2m.cli.options import what_if
@@ -86,9 +91,16 @@ def run_command(
         jobs=jobs or len(os.sched_getaffinity(0)),
         limits=limits,
     )
-    store = LocalStore(output)
+    store = store_at(output)
+    crew = None
+    if scheduler is not None:
+        if jobs is not None:
+            raise click.UsageError("--jobs is for this machine; the cluster of --dask has its own number")
+        with with_extra():
+            from xenp2m.fleet.cluster import Cluster
+        crew = Cluster(scheduler, limits)
     with run_progress() as progress:
-        tally = run(store, order, progress.told, progress.joining)
+        tally = run(store, order, progress.told, progress.joining, crew)
         seconds = progress.seconds
     fleet = Fleet(store)
     ((inputs, machines),) = fleet.ask("SELECT count(*), count(*) FILTER (usable) FROM inputs").rows
@@ -98,7 +110,7 @@ def run_command(
         machines=machines,
         inputs=inputs,
         size=fleet.size,
-        place=output,
+        place=store.label,
         seconds=seconds,
     )
     return 0 if machines else 1
