@@ -65,7 +65,7 @@ def publish(guest: Guest) -> Guest:
 
     3.18 builds it only then, from every frame below the end of the balloon space.  Where that is past what
     the tree holds, the kernel stops: xen_build_mfn_list_list() (arch/x86/xen/p2m.c, 3.18.0) asks for the slot
-    of a frame that has none.  Kernels before have built it by then, those after leave out what is past the tree.
+    of a frame that has none.  Kernels before have built it by then, those after leave out what is past it.
     """
     late = guest.rules.structure is Structure.TREE and not guest.rules.mid_mfn_in_brk
     if guest.stopped is None and late and guest.max_p2m_pfn > guest.config.arch.max_p2m_pfn:
