@@ -15,11 +15,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
 
-# Boots every shape in QEMU: needs Debian packages (see docs/lab.md) and about five minutes.
+# Boots every shape in QEMU: needs Debian packages (see docs/lab.md) and about fifteen minutes.
 lab: $(VENV)/.installed
 	$(BIN)/xenp2m lab setup
 	$(BIN)/xenp2m lab run --all --output build/lab; status=$$?; \
-	$(BIN)/xenp2m lab report build/lab --output build/lab/report.md && exit $$status
+	$(BIN)/xenp2m lab report build/lab --output build/lab/report.md --html build/lab/report.html && exit $$status
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check src tests benchmarks docs

@@ -14,7 +14,7 @@ from writers.judge import assert_honest
 from xenp2m.arch import X86_64
 from xenp2m.dump import Confidence, inspect, open_dump, symbols
 from xenp2m.dump.evidence import Vote, decide, from_order
-from xenp2m.dump.layout import SELF_MAP_SLOT
+from xenp2m.dump.layout import RO_M2P_START, RW_M2P_START, SELF_MAP_SLOT
 from xenp2m.entry import Kind
 from xenp2m.runs import Run, RunMap
 
@@ -95,16 +95,31 @@ def test_shared_page_that_was_written_to(tmp_path: Path) -> None:
         assert_honest(domain.p2m, guest.map)
 
 
-def test_restricted_root_is_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("guests_view", [False, True])
+def test_restricted_root_is_passed_over(tmp_path: Path, guests_view: bool) -> None:
+    """With XPTI the noted page table lacks Xen's own slots; it can have the guests' view of the M2P."""
     host = write_host([tree_guest()])
     restricted = max(host.pages) + 1
     host.pages[restricted] = np.zeros(512, np.uint64)
     host.pages[restricted][SELF_MAP_SLOT] = (restricted << 12) | 0x63
+    if guests_view:
+        host.pages[restricted][RO_M2P_START >> 39 & 511] = host.pages[host.root][RW_M2P_START >> 39 & 511]
     (tmp_path / "elf").write_bytes(write.elf_dump(host.pages, write.qemu_notes(restricted)))
     found = inspect(open_dump(tmp_path / "elf"))
     assert found.root == host.root
     assert found.m2p is not None
     assert [domain.domid for domain in found.domains] == [0]
+
+
+def test_the_guests_view_of_the_m2p_is_better_than_none(tmp_path: Path) -> None:
+    host = write_host([tree_guest()])
+    table = host.pages[host.root]
+    table[RO_M2P_START >> 39 & 511] = table[RW_M2P_START >> 39 & 511]
+    table[RW_M2P_START >> 39 & 511] = 0
+    (tmp_path / "elf").write_bytes(write.elf_dump(host.pages, write.qemu_notes(host.root)))
+    found = inspect(open_dump(tmp_path / "elf"))
+    assert found.m2p is not None
+    assert "the guests' view" in found.m2p.found_by
 
 
 def test_symbols_of_another_kernel_are_not_believed(tmp_path: Path) -> None:

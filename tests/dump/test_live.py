@@ -88,6 +88,16 @@ def test_memory_and_page_tables(tmp_path: Path) -> None:
     assert found.memory.read_guest_pages(np.array([150, 300], np.uint64)).present.tolist() == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("handle", "domid"),
+    [("00000000-0000-0000-0000-000000000000", 0), ("3b6cfe0e-0b9c-4a2b-9f0e-1d3e5c7a9b24", None)],
+)
+def test_dom0_is_known_where_xenfs_is_not_mounted(tmp_path: Path, handle: str, domid: int | None) -> None:
+    root = write_live(tmp_path, write_guest(small(Shape.LIST), Shape.LIST), dom0=False)
+    (root / "sys/hypervisor/uuid").write_text(f"{handle}\n")
+    assert inspect_live(root).domains[0].domid == domid
+
+
 def test_not_a_pv_guest(tmp_path: Path) -> None:
     with pytest.raises(MissingFactError, match="not a Xen guest"):
         inspect_live(tmp_path)

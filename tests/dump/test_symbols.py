@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,17 @@ def test_texts(tmp_path: Path) -> None:
         "probe": 0xFFFF_FFFF_A000_1000,
     }
     assert found.xen["hardware_domain"] == 0xFFFF_82D0_4045_B850
+
+
+def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    """A domU of 400 MiB cannot give 512 MiB for a file that says nothing of its size."""
+    (tmp_path / "kallsyms").write_text(LINUX)
+    tracemalloc.start()
+    try:
+        symbols.load(tmp_path / "kallsyms")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_elf(tmp_path: Path) -> None:

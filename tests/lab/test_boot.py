@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,20 @@ from lab.test_process import wait_dead
 from xenp2m.lab.errors import LabError
 from xenp2m.lab.kit import Own, default_cache, find_kit
 
-SHAPES = ("pc-512m", "bar-640g", "split-512m-all")
+SHAPES = ("pc-512m", "bar-640g", "domu-plain")
+SMALLEST = SHAPES[0]
+TELLING = """
+import sys
+from pathlib import Path
+from xenp2m.lab.kit import Own, default_cache, find_kit
+from xenp2m.lab.run import run_shape
+from xenp2m.lab.shapefile import chosen_shapes
+(shape,) = chosen_shapes(("domu-plain",))
+kit = find_kit(default_cache(), Own())
+run_shape(shape, kit, timeout=300, output=Path(sys.argv[1]), progress=lambda step: print(step, flush=True))
+"""
+"""Boots a machine with a domU, saying what it does."""
+
 PROGRAM = Path(sys.executable).with_name("xenp2m")
 
 
@@ -30,7 +44,7 @@ def lab() -> None:
         pytest.skip(str(error))
 
 
-def qemu_of(command: subprocess.Popen[bytes]) -> int:
+def qemu_of(command: subprocess.Popen[Any]) -> int:
     """Return the number of the QEMU that a command started, once it runs."""
     children = Path(f"/proc/{command.pid}/task/{command.pid}/children")
     while command.poll() is None:
@@ -48,9 +62,14 @@ def test_a_machine_does_what_was_predicted(name: str, tmp_path: Path) -> None:
     (value,) = json.loads(done.stdout)
     assert value["outcome"] == "equal", value
     assert done.returncode == 0
-    assert [each["equal"] for each in value["comparisons"]] == [True] * 3
+    domus = [each["name"] for each in value["shape"]["domu"]]
+    assert [each["equal"] for each in value["comparisons"]] == [True] * (4 if domus else 3)
     assert all(bar["usable"] for bar in value["bars"])
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [each["name"] for each in value["domus"]] == domus
+    assert [each["equal"] for domu in value["domus"] for each in domu["comparisons"]] == [True] * 6 * len(
+        domus
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {name, *(f"{name}.{domu}" for domu in domus)}
     checked = subprocess.run(
         [PROGRAM, "lab", "report", tmp_path], capture_output=True, timeout=60, check=True
     )
@@ -60,7 +79,7 @@ def test_a_machine_does_what_was_predicted(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_leaves_nothing(end: signal.Signals, tmp_path: Path) -> None:
     with subprocess.Popen(
-        [PROGRAM, "lab", "run", SHAPES[0], "-o", tmp_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [PROGRAM, "lab", "run", SMALLEST, "-o", tmp_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as command:
         qemu = qemu_of(command)
         command.send_signal(end)
@@ -70,9 +89,25 @@ def test_a_killed_run_leaves_nothing(end: signal.Signals, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_that_is_killed_while_a_domu_boots_leaves_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", TELLING, tmp_path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as command:
+        assert command.stdout is not None
+        assert any(line == "booting plain\n" for line in command.stdout)
+        qemu = qemu_of(command)
+        command.kill()
+        command.wait(30)
+        wait_dead(qemu)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_machine_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     done = subprocess.run(
-        [PROGRAM, "lab", "run", SHAPES[0], "--timeout", "1", "--json"],
+        [PROGRAM, "lab", "run", SMALLEST, "--timeout", "1", "--json"],
         capture_output=True,
         timeout=60,
         check=False,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from cli.program import CAPTURES, assert_one_clear_error, run
-from xenp2m.draw.lab import report
+from cli.program import assert_one_clear_error, run
+from lab.runs import compared, write_run
+from xenp2m.draw.lab import report, report_page
 from xenp2m.lab.result import Result
 from xenp2m.lab.results import read_results
-from xenp2m.lab.shape import chosen_shapes
+from xenp2m.lab.shapefile import chosen_shapes
 
 
 @pytest.fixture
@@ -86,32 +86,73 @@ def test_shapes_are_listed_and_shown(tmp_path: Path) -> None:
     assert 'spacers = ["256G"]' in run("lab", "shapes", "--show", "bar-512g").out
 
 
-def test_the_report_draws_bars_far_up(tmp_path: Path) -> None:
-    folder = tmp_path / "bar-512g"
-    shutil.copytree(CAPTURES / "bar-512g", folder)
-    (shape,) = chosen_shapes(("bar-512g",))
-    truth = json.loads((folder / "truth.json").read_text())
-    used = {"start": 0x80_0000_0000, "size": 1 << 26, "usable": True}
-    same = {"a": "prediction", "b": "dump", "equal": True, "reason": "", "differing": 0, "first": []}
-    value = Result(shape, seconds={"shell": 3.0, "total": 9.0}).to_json() | {
-        "outcome": "equal",
-        "booted": True,
-        "kernel": truth["kernel"],
-        "comparisons": [same],
-        "bars": [used],
-        "bars_usable": True,
+def test_without_the_toolstack_a_shape_with_domus_names_the_remedy(
+    bare: dict[str, str], tmp_path: Path
+) -> None:
+    for name in ("xen", "vmlinux", "initrd", "qemu"):
+        (tmp_path / name).write_bytes(b"nothing")
+    files = [
+        f"--{option}={tmp_path / name}"
+        for option, name in (("xen", "xen"), ("kernel", "vmlinux"), ("initrd", "initrd"), ("qemu", "qemu"))
+    ]
+    assert_one_clear_error(run("lab", "run", "domu-plain", *files, env=bare), "toolstack", "xenp2m lab setup")
+
+
+def test_the_report_has_a_row_for_each_domu(tmp_path: Path) -> None:
+    (shape,) = chosen_shapes(("domu-conflict",))
+    bar = {"start": 1 << 32, "size": 1 << 29, "usable": False}
+    domu = {
+        "name": "collides",
+        "domid": 1,
+        "equal": False,
+        "kernel": "6.1",
+        "comparisons": [
+            compared("prediction", "xl dump-core"),
+            compared("xl dump-core", ".xen_p2m"),
+            {
+                **compared("xl dump-core", "xen-mfndump", False),
+                "differing": 1,
+                "first": [[1, 2, "ram", "ram"]],
+            },
+        ],
+        "bars_not_as_predicted": [],
+        "unlogged": [],
+        "bars": [bar],
     }
+    value = Result(shape, seconds={"total": 9.0}).to_json() | {"outcome": "differs", "domus": [domu]}
+    folder = tmp_path / shape.name
+    folder.mkdir()
     (folder / "result.json").write_text(json.dumps(value))
-    map_value = {
-        "format": "xenp2m.map/1",
-        "arch": "x86_64",
-        "end_pfn": truth["end_pfn"],
-        "beyond": "identity",
-    }
-    (folder / "map.json").write_text(json.dumps(map_value | {"runs": truth["runs"]}))
+    text = report(read_results(tmp_path))
+    cells = "host's | 0x100000000 refused, as predicted | yes | **no** |  |  |"
+    assert f"| domu-conflict | collides | 160 MiB to 192 MiB | {cells}" in text
+    assert "- domu-conflict: collides: xl dump-core and xen-mfndump differ in 1 places:" in text
+
+
+def test_the_report_draws_bars_far_up(tmp_path: Path) -> None:
+    write_run(tmp_path)
     text = report(read_results(tmp_path))
     assert "1 machines, 1 booted; on 1 everything was as predicted" in text
     assert "| yes | yes | yes (0x8000000000) | 3.0 | 9.0 |" in text
     drawn = [line for line in text.splitlines() if line.startswith(("predicted", "measured"))]
     assert len(drawn) == 2
     assert drawn[0].split()[1] == drawn[1].split()[1]
+
+
+def test_the_page_has_tables_and_the_map_of_every_guest(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", with_domu=True)
+    page = tmp_path / "report.html"
+    done = run("lab", "report", tmp_path / "runs", "--html", page)
+    assert done.status == 0, done
+    assert "| bar-512g |" in done.out
+    text = page.read_text()
+    for name in ("dom0, predicted", "dom0, measured", "u, predicted", "u, measured"):
+        assert f">{name}<" in text
+    assert text.count("<svg") == 1
+    assert "no</span>" not in text
+
+
+def test_the_page_escapes_what_a_shape_says(tmp_path: Path) -> None:
+    hostile = "</script><script>alert(1)</script>"
+    write_run(tmp_path, description=hostile)
+    assert hostile not in report_page(read_results(tmp_path))

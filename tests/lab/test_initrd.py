@@ -9,7 +9,8 @@ import pytest
 
 from xenp2m.errors import FormatError
 from xenp2m.lab import cpio
-from xenp2m.lab.kit import build_initrd, unpack_kernel
+from xenp2m.lab.image import FRONTEND, INITRD, KERNEL, build_initrd, with_domus
+from xenp2m.lab.kit import unpack_kernel
 
 
 def read_newc(data: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
@@ -32,10 +33,24 @@ def read_newc(data: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
 @pytest.mark.parametrize("size", range(6))
 def test_entries_survive_whatever_their_length(size: int) -> None:
     nodes = [cpio.folder("d"), cpio.program("d/" + "n" * size + "x", b"z" * size), cpio.console("d/c")]
+    nodes.append(cpio.link("d/l", "c"))
     found = read_newc(cpio.write(nodes))
     assert list(found) == [node.path for node in nodes]
     assert [entry[:2] for entry in found.values()] == [(node.mode, node.data) for node in nodes]
     assert found["d/c"][2] == (5, 1)
+
+
+def test_the_time_of_a_file_is_kept() -> None:
+    archive = cpio.write([cpio.program("one", b"", 0x5F00_0001)])
+    assert archive[6 + 8 * 5 : 6 + 8 * 6] == b"5F000001"
+
+
+def test_folders_come_before_what_they_hold_and_nothing_comes_twice() -> None:
+    nodes = [cpio.program("a/b/one", b"1"), cpio.program("a/two", b"2"), cpio.program("a/two", b"3")]
+    found = read_newc(cpio.write(nodes))
+    assert list(found) == ["a", "a/b", "a/b/one", "a/two"]
+    assert stat.S_ISDIR(found["a/b"][0])
+    assert found["a/two"][1] == b"2"
 
 
 def test_the_initrd_has_what_the_kernel_starts() -> None:
@@ -45,6 +60,20 @@ def test_the_initrd_has_what_the_kernel_starts() -> None:
     assert script.startswith(b"#!/bin/busybox sh\n")
     assert found["bin/busybox"][1] == b"\x7fELF busybox"
     assert stat.S_ISCHR(found["dev/console"][0])
+
+
+def test_domus_find_their_kernel_and_their_own_first_file_system() -> None:
+    initrd, toolstack = build_initrd(b"busybox"), cpio.write([cpio.program("bin/xl", b"xl")])
+    python = cpio.write([cpio.program("python/python", b"python")])
+    whole = with_domus(initrd, toolstack, b"\x7fELF kernel", b"driver", python)
+    assert whole.startswith(initrd + toolstack + python)
+    inside = read_newc(whole[len(initrd + toolstack + python) :])
+    assert inside[KERNEL][1] == b"\x7fELF kernel"
+    archives = inside[INITRD][1]
+    assert archives.startswith(initrd)
+    assert archives.endswith(python)
+    assert read_newc(archives[len(initrd) :])[FRONTEND][1] == b"driver"
+    assert all(len(each) % 4 == 0 for each in (initrd, toolstack, python))
 
 
 def test_a_kernel_is_unpacked_or_refused() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from xenp2m.arch import X86_64
 from xenp2m.entry import Kind
 from xenp2m.errors import FormatError, MissingFactError
-from xenp2m.lab.kcore import Kcore, parse_symbols
-from xenp2m.lab.live import read_live
+from xenp2m.lab.console import Answer
+from xenp2m.lab.live import read_live, reader
 from xenp2m.runs import Run, RunMap
 
 Words = NDArray[np.uint64]
@@ -61,30 +62,48 @@ def kernel() -> dict[int, Words]:
     return pages
 
 
-def core(pages: dict[int, Words]) -> Callable[[int, int], bytes]:
-    """Return a reader of the kcore file of these pages: the list is one segment, each other page another."""
-    single = [at for at in sorted(pages) if not 0 <= at - LIST < 4 * 4096]
-    rows = [struct.pack("<IIQQQQQQ", 1, 7, 1 << 20, LIST, 0, 4 * 4096, 4 * 4096, 4096)]
-    rows += [
-        struct.pack("<IIQQQQQQ", 1, 7, number << 12, at, 0, 4096, 4096, 4096)
-        for number, at in enumerate(single, start=1)
-    ]
-    head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack(
-        "<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, 0, 0, 64, 56, len(rows), 0, 0, 0
-    )
-    file = {number: pages[at].astype("<u8").tobytes() for number, at in enumerate(single, start=1)}
-    file |= {256 + i: pages[LIST + 4096 * i].astype("<u8").tobytes() for i in range(4)}
+@dataclass
+class Guest:
+    """Answers the lines of shell that read the kcore file of these pages.
 
-    def read(first: int, count: int) -> bytes:
-        if first == 0:
-            return (head + b"".join(rows)).ljust(4096 * count, b"\0")
-        return b"".join(file[first + i] for i in range(count))
+    The list is one segment, each other page another.
+    """
 
-    return read
+    pages: dict[int, Words]
+    asked: list[tuple[int, int]] = field(default_factory=list)
+
+    def ask(self, command: str) -> Answer:
+        found = re.search(r"if=/proc/kcore bs=4096 skip=(\d+) count=(\d+)", command)
+        assert found, command
+        first, count = int(found[1]), int(found[2])
+        self.asked.append((first, count))
+        return Answer(0, self.file()[4096 * first : 4096 * (first + count)])
+
+    def file(self) -> bytes:
+        single = [at for at in sorted(self.pages) if not 0 <= at - LIST < 4 * 4096]
+        places = [(LIST, 256, 4), *((at, number, 1) for number, at in enumerate(single, start=1))]
+        rows = [
+            struct.pack("<IIQQQQQQ", 1, 7, number << 12, at, 0, count << 12, count << 12, 4096)
+            for at, number, count in places
+        ]
+        head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack(
+            "<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, 0, 0, 64, 56, len(rows), 0, 0, 0
+        )
+        data = bytearray(260 << 12)
+        data[: len(head) + 56 * len(rows)] = head + b"".join(rows)
+        for at, number, count in places:
+            for page in range(count):
+                words = self.pages[at + 4096 * page].astype("<u8").tobytes()
+                data[(number + page) << 12 : (number + page + 1) << 12] = words
+        return bytes(data)
+
+
+def read(pages: dict[int, Words], symbols: dict[str, int] = SYMBOLS) -> RunMap:
+    return read_live(reader(Guest(pages)), symbols)
 
 
 def test_shared_pages_are_told_apart_and_own_ones_are_read() -> None:
-    assert read_live(Kcore(core(kernel()), SYMBOLS)) == RunMap(
+    assert read(kernel()) == RunMap(
         X86_64,
         SIZE,
         Kind.IDENTITY,
@@ -102,25 +121,28 @@ def test_shared_pages_are_told_apart_and_own_ones_are_read() -> None:
 
 def test_a_kernel_without_a_list_is_not_read() -> None:
     with pytest.raises(MissingFactError, match="xen_p2m_addr"):
-        read_live(Kcore(core(kernel()), {"init_top_pgt": IMAGE}))
+        read(kernel(), {"init_top_pgt": IMAGE})
     pages = kernel()
     pages[IMAGE + 4096][0] = 0
     with pytest.raises(MissingFactError, match="no linear p2m list"):
-        read_live(Kcore(core(pages), SYMBOLS))
+        read(pages)
 
 
 def test_a_page_table_outside_of_memory_is_an_error() -> None:
     pages = kernel()
     pages[DIRECT + (THIRD << 12)][:] = 0x9_9999 << 12 | 0x67
     with pytest.raises(MissingFactError, match="0x99999"):
-        read_live(Kcore(core(pages), SYMBOLS))
+        read(pages)
 
 
 def test_what_is_no_core_is_an_error() -> None:
-    for data in (b"", b"\x7fELF\x01\x01".ljust(4096, b"\0"), b"\x7fELF\x02\x01".ljust(4096, b"\xff")):
+    for data in (b"", b"no such file\n", b"\x7fELF\x02\x01".ljust(4096, b"\xff")):
         with pytest.raises(FormatError):
-            Kcore(lambda first, count, data=data: data, SYMBOLS)  # type: ignore[misc]
+            read_live(lambda offset, size, data=data: data[offset : offset + size], SYMBOLS)  # type: ignore[misc]
 
 
-def test_symbols_are_read_and_the_first_counts() -> None:
-    assert parse_symbols("ff10 D a\nff20 b a\n\nff30 b c [module]\n") == {"a": 0xFF10, "c": 0xFF30}
+def test_no_page_is_asked_for_twice() -> None:
+    guest = Guest(kernel())
+    read_live(reader(guest), SYMBOLS)
+    single = [first for first, count in guest.asked if count == 1]
+    assert sorted(set(single)) == sorted(single)

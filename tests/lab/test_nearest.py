@@ -7,7 +7,7 @@ import pytest
 from cli.program import CAPTURES, DATA
 from xenp2m.capture import read_files
 from xenp2m.lab.nearest import MOST_MEMORY, nearest_shape
-from xenp2m.lab.shape import parse_shape
+from xenp2m.lab.shapefile import parse_shape
 from xenp2m.machine import Bar, E820Entry, Machine
 from xenp2m.units import GIB, MIB
 

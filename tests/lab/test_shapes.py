@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from xenp2m.errors import FormatError, InputError, UsageError
 from xenp2m.lab.kit import Kit
-from xenp2m.lab.qemu import Files, command_line, write_esp
-from xenp2m.lab.shape import Shape, builtin_shapes, chosen_shapes, parse_shape, read_shape
+from xenp2m.lab.qemu import LINUX_OPTIONS, Files, command_line, write_esp
+from xenp2m.lab.shape import Shape
+from xenp2m.lab.shapefile import builtin_shapes, chosen_shapes, parse_shape, read_shape
 
+DOMU = 'memory = "1G"\n[[domu]]\n'
 KIT = Kit(
     Path("/opt/qemu"), Path("/opt/xen"), Path("/opt/a, b"), b"initrd", Path("/opt/xen.efi"), Path("/o,vmf")
 )
@@ -47,6 +50,19 @@ def test_a_shape_survives_being_written_and_read(shape: Shape) -> None:
         ('memory = "1G"\ncpu = "x86 -S"', "one word"),
         ('memory = "1G"\nlinux_options = "a,b"', "comma"),
         ('memory = "1G"\ndescription = 3', "no text"),
+        ('memory = "1G"\nlive = "yes"', "true nor false"),
+        ('memory = "1G"\niommu = true', "q35"),
+        ('memory = "1G"\ndomu = 3', "list of tables"),
+        (f"{DOMU}", "incomplete"),
+        (f'{DOMU}name = "u"', "incomplete"),
+        (f'{DOMU}name = "u"\nmemory = "16M"', "128M"),
+        (f'{DOMU}name = "U"\nmemory = "160M"', "name"),
+        (f'{DOMU}name = "u"\nmemory = "160M"\nmaxmem = "128M"', "maxmem"),
+        (f'{DOMU}name = "u"\nmemory = "160M"\ncpus = "2"', "unknown key"),
+        (f'{DOMU}name = "u"\nmemory = "160M"\npci = ["0"]', "numbers"),
+        (f'{DOMU}name = "u"\nmemory = "160M"\npci = [0]', "IOMMU"),
+        (f'machine = "q35"\niommu = true\n{DOMU}name = "u"\nmemory = "160M"\npci = [0]', "no such BAR"),
+        (f'{DOMU}name = "u"\nmemory = "160M"\n[[domu]]\nname = "u"\nmemory = "160M"', "one name"),
     ],
 )
 def test_a_file_that_is_no_shape_is_refused_in_one_line(text: str, words: str) -> None:
@@ -74,9 +90,30 @@ def test_no_machine_has_a_network_or_listens(shape: Shape, tmp_path: Path) -> No
     assert text.count("ivshmem-plain") == len(shape.bars)
 
 
+def test_shapes_with_domus_have_a_disk_and_an_iommu_where_devices_are_passed_through() -> None:
+    for shape in builtin_shapes():
+        passed = any(domu.pci for domu in shape.domu)
+        disk = 99 if shape.domu else None
+        files = Files(3, 4, (5, 6, 7), tuple(range(8, 8 + len(shape.bars))), disk)
+        text = " ".join(command_line(shape, KIT, files, None))
+        assert ("virtio-blk" in text) is bool(shape.domu)
+        assert (99 in files.all) is bool(shape.domu)
+        assert ("intel-iommu" in text) is passed is ("no-intremap" in text)
+
+
+@pytest.mark.parametrize("shape", builtin_shapes(), ids=lambda shape: shape.name)
+def test_a_shape_survives_json(shape: Shape) -> None:
+    assert Shape.from_json(json.loads(json.dumps(shape.to_json()))) == shape
+
+
 def test_paths_with_commas_and_blanks_do_not_split_options(tmp_path: Path) -> None:
     plain = command_line(Shape(name="x", memory=1 << 30), KIT, Files(3, 4, (5, 6, 7), ()), None)
-    assert plain[plain.index("-initrd") + 1] == "/proc/self/fd/3 console=hvc0 quiet,/proc/self/fd/4"
+    words = LINUX_OPTIONS.split()
+    assert plain[plain.index("-initrd") + 1].split(" ") == [
+        "/proc/self/fd/3",
+        *words[:-1],
+        words[-1] + ",/proc/self/fd/4",
+    ]
     uefi = command_line(
         Shape(name="x", memory=1 << 30, firmware="ovmf"), KIT, Files(3, 4, (5, 6, 7), ()), tmp_path
     )

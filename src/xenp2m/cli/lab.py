@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from xenp2m.cli.options import write_page
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _CACHE = click.option(
     "--cache", type=click.Path(file_okay=False, path_type=Path), help="Where fetched files are kept."
@@ -39,9 +41,12 @@ def setup_command(cache: Path | None) -> None:
     QEMU itself is installed with apt-get where it is missing and root asks.
     """
     from xenp2m.lab.kit import default_cache
-    from xenp2m.lab.packages import setup
+    from xenp2m.lab.packages import STEPS, setup
 
-    setup(cache or default_cache(), _progress(""))
+    home = cache or default_cache()
+    with _progress(STEPS) as say:
+        setup(home, say)
+    click.echo(f"ready in {home}", err=True)
 
 
 @command.command(name="shapes")
@@ -50,7 +55,7 @@ def shapes_command(show: str | None) -> None:
     """List the machines that the lab can boot."""
     from xenp2m.draw.console import stdout
     from xenp2m.draw.lab import shapes_table
-    from xenp2m.lab.shape import builtin_shapes, chosen_shapes
+    from xenp2m.lab.shapefile import builtin_shapes, chosen_shapes
 
     if show is not None:
         click.echo(chosen_shapes((show,))[0].to_toml(), nl=False)
@@ -63,7 +68,7 @@ def shapes_command(show: str | None) -> None:
 @click.option("--all", "everything", is_flag=True, help="Boot every shape that comes with the program.")
 @click.option("--shape", "files", multiple=True, type=click.Path(), help="Boot the shape in a file.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=1), default=300, show_default=True, help="Seconds for each shape."
+    "--timeout", type=click.FloatRange(min=1), default=600, show_default=True, help="Seconds for each shape."
 )
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Keep a capture of each here."
@@ -97,8 +102,8 @@ def run_command(
     from xenp2m.draw.lab import print_result
     from xenp2m.lab.kit import Own, default_cache, find_kit
     from xenp2m.lab.result import Outcome
-    from xenp2m.lab.run import run_shape
-    from xenp2m.lab.shape import builtin_shapes, chosen_shapes, read_shape
+    from xenp2m.lab.run import run_shape, steps
+    from xenp2m.lab.shapefile import builtin_shapes, chosen_shapes, read_shape
 
     shapes = [*(builtin_shapes() if everything else chosen_shapes(names)), *map(read_shape, files)]
     if not shapes:
@@ -106,14 +111,8 @@ def run_command(
     kit = find_kit(cache or default_cache(), Own(xen, kernel, initrd, qemu))
     results = []
     for shape in shapes:
-        result = run_shape(
-            shape,
-            kit,
-            timeout=timeout,
-            output=output,
-            kernel=predict_with,
-            progress=_progress(f"{shape.name}: "),
-        )
+        with _progress(steps(shape), f"{shape.name}: ") as say:
+            result = run_shape(shape, kit, timeout=timeout, output=output, kernel=predict_with, progress=say)
         results.append(result)
         if not as_json:
             print_result(result, stdout())
@@ -128,13 +127,22 @@ def run_command(
 @command.command(name="report")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file, whole or not at all.")
-def report_command(folder: Path, output: str | None) -> None:
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Also write a page: one HTML file with the maps of all guests.",
+)
+def report_command(folder: Path, output: str | None, html: str | None) -> None:
     """Print one page (Markdown) on the captures that ``lab run -o`` left in FOLDER."""
-    from xenp2m.draw.lab import report
+    from xenp2m.draw.lab import report, report_page
     from xenp2m.files import write_atomically
     from xenp2m.lab.results import read_results
 
-    text = report(read_results(folder))
+    runs = read_results(folder)
+    if html is not None:
+        write_page(html, report_page(runs))
+    text = report(runs)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -159,12 +167,21 @@ def from_capture_command(captures: tuple[str, ...], output: str | None) -> None:
         write_atomically(output, near.shape.to_toml().encode())
 
 
-def _progress(prefix: str) -> Callable[[str], None]:
-    """Return a function that says what is being done, on a terminal only."""
-    shown = sys.stderr.isatty()
+@contextmanager
+def _progress(steps: int, prefix: str = "") -> Iterator[Callable[[str], None]]:
+    """Show steps of unknown length; the function that is given says which one begins."""
+    from xenp2m.progress import reporter
+
+    done = 0
 
     def say(what: str) -> None:
-        if shown:
-            click.echo(f"{prefix}{what}", err=True)
+        nonlocal done
+        if (report := reporter(f"{prefix}{what}")) is not None:
+            report(done, steps)
+        done += 1
 
-    return say
+    try:
+        yield say
+    finally:
+        if (report := reporter(prefix)) is not None:
+            report(steps, steps)

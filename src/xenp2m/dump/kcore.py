@@ -1,11 +1,12 @@
-"""/proc/kcore: the running kernel's virtual memory as an ELF core (fs/proc/kcore.c)."""
+"""/proc/kcore: a running kernel's virtual memory as an ELF core (fs/proc/kcore.c)."""
 
 from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from xenp2m.arch import X86_32, X86_64, Arch
 from xenp2m.dump.elffile import ELF_MAGIC
 from xenp2m.dump.memory import Frames
 from xenp2m.errors import FormatError, MissingFactError
+
+Read = Callable[[int, int], bytes]
+"""Reads up to ``size`` bytes of the file from an offset on; fewer, or none, where it cannot."""
 
 _MAX_HEADERS = 1 << 14
 _CHUNK = 1 << 22
@@ -26,27 +30,48 @@ class _Load(NamedTuple):
     size: int
 
 
+class _File:
+    """An open file that is closed with the last use of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+    def read(self, offset: int, size: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, size, offset)
+        except (OSError, OverflowError):
+            return b""
+
+
 class Kcore:
     """The kernel's virtual memory: an ELF core whose segments are virtual addresses."""
 
-    def __init__(self, path: Path) -> None:
-        """Open it.  Raises MissingFactError without the right to, FormatError for another file."""
-        self.name = str(path)
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise MissingFactError(
-                "cannot read the kernel's memory", where=self.name, found=error.strerror or ""
-            ) from error
+    def __init__(self, read: Read, name: str) -> None:
+        """Read the headers through ``read``, wherever the file is.
+
+        Raises FormatError for another file; ``name`` is then said.
+        """
+        self.name = name
+        self._bytes = read
         head = self._bytes(0, 64)
         if not head.startswith(ELF_MAGIC) or len(head) < 64 or head[4] not in (1, 2):
             raise FormatError("not a kernel core", where=self.name, expected="an ELF file")
         self.arch: Arch = X86_64 if head[4] == 2 else X86_32
         self._loads = self._headers(head)
 
-    def __del__(self) -> None:
-        if hasattr(self, "_descriptor"):
-            os.close(self._descriptor)
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the file of this machine.  Raises MissingFactError without the right to."""
+        try:
+            return cls(_File(path).read, str(path))
+        except OSError as error:
+            raise MissingFactError(
+                "cannot read the kernel's memory", where=str(path), found=error.strerror or ""
+            ) from error
 
     def _headers(self, head: bytes) -> list[_Load]:
         wide = self.arch.bits == 64
@@ -67,12 +92,6 @@ class Kcore:
             if kind == 1 and length:
                 loads.append(_Load(start, offset, length))
         return sorted(loads)
-
-    def _bytes(self, offset: int, size: int) -> bytes:
-        try:
-            return os.pread(self._descriptor, size, offset)
-        except (OSError, OverflowError):
-            return b""
 
     def read(self, address: int, size: int) -> bytes | None:
         """Read virtual memory; None where the kernel does not offer all of it."""

@@ -97,11 +97,10 @@ def inspect_live(root: Path | str = "/", known: Symbols | None = None) -> Inspec
     base = Path(root)
     _must_be_pv(base)
     names = dict((known or _kallsyms(base / "proc/kallsyms")).linux)
-    kernel = _Kernel(Kcore(base / "proc/kcore"), names)
+    kernel = _Kernel(Kcore.open(base / "proc/kcore"), names)
     p2m, memory, roots, info = kernel.read_list() if "xen_p2m_addr" in names else kernel.read_tree()
-    capabilities = _text(base / "proc/xen/capabilities")
     domain = Domain(
-        0 if "control_d" in capabilities else None,
+        0 if _is_dom0(base) else None,
         kernel.arch,
         "the running kernel, by its symbols",
         Confidence.CERTAIN,
@@ -129,6 +128,12 @@ def _must_be_pv(root: Path) -> None:
         raise MissingFactError(
             "not a PV guest", where=str(root / "sys/hypervisor/guest_type"), expected="PV", found=guest
         )
+
+
+def _is_dom0(root: Path) -> bool:
+    """Say whether this is dom0: Xen's handle of it is all zeros, and xenfs says it where it is mounted."""
+    handle = _text(root / "sys/hypervisor/uuid")
+    return set(handle) == {"0", "-"} or "control_d" in _text(root / "proc/xen/capabilities")
 
 
 def _text(path: Path) -> str:

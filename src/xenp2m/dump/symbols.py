@@ -6,6 +6,7 @@ import gzip
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
 
 from xenp2m.dump.elffile import ELF_MAGIC, Elf
@@ -15,6 +16,7 @@ from xenp2m.units import MIB
 
 _LINE = re.compile(r"(?:0x)?([0-9a-fA-F]{8,16}) ([a-zA-Z?]) (\S+)(?:\s+\[\S+\])?")
 _MAX_TEXT = 512 * MIB
+_PIECE = MIB
 _XEN_ONLY = ("idle_pg_table", "hardware_domain", "dom_xen")
 _LINUX_ONLY = ("init_mm", "linux_banner", "xen_start_info", "p2m_top", "xen_p2m_addr")
 
@@ -66,12 +68,21 @@ def _read(path: Path) -> Iterable[tuple[str, int]]:
         if magic.startswith(ELF_MAGIC):
             return Elf(Image(path)).symbols()
         with gzip.open(path) if magic.startswith(b"\x1f\x8b") else path.open("rb") as stream:
-            data = stream.read(_MAX_TEXT + 1)
+            data = _at_most(stream, _MAX_TEXT + 1)
     except (OSError, EOFError) as error:
         raise MissingFactError("cannot read the symbols", where=str(path), found=str(error)) from error
     if len(data) > _MAX_TEXT:
         raise LimitError("too large for symbols", where=str(path), expected=f"at most {_MAX_TEXT} bytes")
     return _lines(data.decode("utf-8", "replace"))
+
+
+def _at_most(stream: BufferedIOBase, limit: int) -> bytes:
+    """Read up to ``limit`` bytes.  Asked for as a whole, they would be allocated whatever the file's size."""
+    pieces: list[bytes] = []
+    while limit > 0 and (piece := stream.read(min(_PIECE, limit))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)
 
 
 def _lines(text: str) -> Iterator[tuple[str, int]]:

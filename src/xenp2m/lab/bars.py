@@ -1,4 +1,4 @@
-"""Using BARs from user space in dom0: written and read there, and looked at from the host."""
+"""Using BARs from user space in a guest: written and read there, and looked at from the host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from xenp2m.lab.console import Conversation
+from xenp2m.lab.console import Talk
 from xenp2m.units import PAGE_SIZE
 
 _BACKED = "0x1af4:0x1110"
@@ -27,7 +27,7 @@ class BarUse:
     """What came of using one BAR; every field from ``sysfs`` on is True where it went right.
 
     ``sysfs``: written through its sysfs file and read back, at both ends; ``dev_mem``: read through /dev/mem;
-    ``host_sees``: the host found what was written; ``guest_sees``: dom0 read what the host wrote.
+    ``host_sees``: the host found what was written; ``guest_sees``: the guest read what the host wrote.
     ``start`` and ``size`` are in bytes.
     """
 
@@ -49,7 +49,7 @@ class BarUse:
         return {**asdict(self), "usable": self.usable}
 
 
-def use_bars(talk: Conversation, files: tuple[int, ...]) -> tuple[BarUse, ...]:
+def use_bars(talk: Talk, files: tuple[int, ...]) -> tuple[BarUse, ...]:
     """Use every BAR whose content the host has; ``files`` hold it, as open file descriptors.
 
     Devices are listed in the order in which QEMU was given them, which is that of ``files``.
@@ -63,7 +63,7 @@ def use_bars(talk: Conversation, files: tuple[int, ...]) -> tuple[BarUse, ...]:
     )
 
 
-def _use(talk: Conversation, bdf: str, start: int, last: int, file: int) -> BarUse:
+def _use(talk: Talk, bdf: str, start: int, last: int, file: int) -> BarUse:
     size = last + 1 - start
     resource = f"/sys/bus/pci/devices/{bdf}/resource2"
     talk.ask(f"echo 1 > /sys/bus/pci/devices/{bdf}/enable")
@@ -89,7 +89,7 @@ def _use(talk: Conversation, bdf: str, start: int, last: int, file: int) -> BarU
     )
 
 
-def _number(talk: Conversation, command: str) -> int | None:
+def _number(talk: Talk, command: str) -> int | None:
     answer = talk.ask(command)
     found = _NUMBER.fullmatch(answer.text.strip())
     return int(found[0], 16) if found and not answer.status else None

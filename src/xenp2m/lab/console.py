@@ -9,8 +9,10 @@ import shlex
 import socket
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from xenp2m.lab.errors import GuestError
+from xenp2m.progress import alive
 
 _FAILURES = re.compile(
     rb"\(XEN\) Panic on CPU[^\r\n]*[\r\n]+(?:\(XEN\) )?[^\r\n]*"
@@ -22,6 +24,7 @@ _ANSWER = re.compile(rb"@@(\d+) (\d+)\r?\n")
 _READY = re.compile(rb"@@READY\r?\n")
 _MOST_OUTPUT = 1 << 28
 _TAIL = 60
+_TICK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,13 @@ class Answer:
     def text(self) -> str:
         """The output as text, lines ended by one newline."""
         return self.output.decode("utf-8", "replace").replace("\r", "")
+
+
+class Talk(Protocol):
+    """A shell in a guest."""
+
+    def ask(self, command: str) -> Answer:
+        """Run one line of shell.  Raises GuestError when the guest, or the machine, fails meanwhile."""
 
 
 class Conversation:
@@ -92,8 +102,7 @@ class Conversation:
             self._read_more(what)
 
     def _read_more(self, what: str) -> None:
-        left = self._deadline - time.monotonic()
-        ready = self._open.select(left) if left > 0 else []
+        ready = self._next()
         if not ready:
             raise GuestError(
                 "the machine ran out of time", expected=what, found=self._last_line() or "silence"
@@ -118,6 +127,14 @@ class Conversation:
                 expected=what,
                 found=" ".join(failure[0].decode("utf-8", "replace").split()),
             )
+
+    def _next(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait until something can be read; nothing past the deadline."""
+        while (left := self._deadline - time.monotonic()) > 0:
+            alive()
+            if ready := self._open.select(min(left, _TICK)):
+                return ready
+        return []
 
     def _send(self, data: bytes) -> None:
         try:

@@ -6,12 +6,11 @@ import lzma
 import os
 import shutil
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from xenp2m.errors import FormatError, InputError
-from xenp2m.lab import cpio
 from xenp2m.lab.errors import LabError
+from xenp2m.lab.image import build_initrd
 
 QEMU = "qemu-system-x86_64"
 
@@ -34,7 +33,8 @@ class Own:
 class Kit:
     """Files to boot with.  ``xen_efi`` and ``ovmf`` are needed for UEFI firmware only.
 
-    ``initrd`` is the content of the first file system.
+    ``initrd`` is the content of the first file system.  ``toolstack``, what dom0 needs besides to start
+    domUs, and ``frontend``, the driver with which these use PCI devices, are needed for domUs only.
     """
 
     qemu: Path
@@ -43,6 +43,8 @@ class Kit:
     initrd: bytes
     xen_efi: Path | None = None
     ovmf: Path | None = None
+    toolstack: Path | None = None
+    frontend: Path | None = None
 
     @property
     def can_uefi(self) -> bool:
@@ -71,14 +73,16 @@ def find_kit(cache: Path, own: Own) -> Kit:
     else:
         busybox = _required(None, cache / "busybox", "busybox", "--initrd")
         initrd = build_initrd(busybox.read_bytes())
-    efi, ovmf = cache / "xen.efi", cache / "OVMF_CODE.fd"
+    efi = _optional(cache / "xen.efi")
     return Kit(
         _required(qemu, qemu, "QEMU", "--qemu"),
         xen,
         kernel,
         initrd,
-        efi if efi.is_file() and own.xen is None else None,
-        ovmf if ovmf.is_file() else None,
+        efi if own.xen is None else None,
+        _optional(cache / "OVMF_CODE.fd"),
+        _optional(cache / "toolstack.cpio"),
+        _optional(cache / "pcifront.ko"),
     )
 
 
@@ -86,20 +90,6 @@ def find_qemu() -> Path | None:
     """Return the installed QEMU, None where there is none."""
     found = shutil.which(QEMU)
     return Path(found) if found else None
-
-
-def build_initrd(busybox: bytes) -> bytes:
-    """Return dom0's first file system: busybox and the program that takes commands."""
-    init = (resources.files("xenp2m.lab") / "guest" / "init").read_bytes()
-    folders = [cpio.folder(name) for name in ("bin", "dev", "proc", "sys", "tmp")]
-    return cpio.write(
-        [
-            *folders,
-            cpio.console("dev/console"),
-            cpio.program("bin/busybox", busybox),
-            cpio.program("init", init),
-        ]
-    )
 
 
 def unpack_kernel(image: bytes, where: str) -> bytes:
@@ -118,6 +108,10 @@ def unpack_kernel(image: bytes, where: str) -> bytes:
     if not elf.startswith(_ELF):
         raise FormatError("the kernel's payload is no ELF file", where=where)
     return elf
+
+
+def _optional(path: Path) -> Path | None:
+    return path if path.is_file() else None
 
 
 def _required(own: Path | None, cached: Path, what: str, option: str) -> Path:

@@ -8,23 +8,35 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from xenp2m.errors import FormatError
 from xenp2m.files import write_atomically
+from xenp2m.lab import toolimage
 from xenp2m.lab.errors import LabError
 from xenp2m.lab.kit import QEMU, find_qemu, unpack_kernel
+from xenp2m.lab.process import die_with
+from xenp2m.progress import alive
 
 Progress = Callable[[str], None]
 
+STEPS = 7
+"""How often ``setup`` tells its progress, at most."""
+
 _SECONDS = 900
+_TICK = 0.5
+_STOP_SECONDS = 20
 _DEPENDS = re.compile(r"^\s*Depends: (\S+)", re.MULTILINE)
+_LIBRARY = re.compile(r"lib|zlib")
 _TOOLS = ("apt-get", "apt-cache", "dpkg")
 
 
 def setup(cache: Path, progress: Progress) -> None:
-    """Fetch Xen, a kernel, busybox and UEFI firmware into ``cache``, and QEMU where it may be installed.
+    """Fetch Xen, its toolstack, a kernel, busybox and UEFI firmware into ``cache``.
+
+    QEMU is installed where it is missing and may be installed.
 
     ``progress`` is told what is being done, a phrase at a time.  Raises LabError saying what is missing and
     how to get it.
@@ -38,10 +50,11 @@ def setup(cache: Path, progress: Progress) -> None:
         root = Path(scratch) / "root"
         for package in (xen, kernel, "busybox-static", "ovmf"):
             progress(f"fetching {package}")
-            _unpack(package, Path(scratch), root)
+            _unpack((package,), Path(scratch), root)
+        progress("fetching Xen's toolstack")
+        _unpack(_with_libraries(_utilities(xen), "xenstore-utils"), Path(scratch), root)
         progress("unpacking Xen and the kernel")
         _install(root, cache)
-    progress(f"ready in {cache}")
 
 
 def _require_tools() -> None:
@@ -61,6 +74,11 @@ def _require_qemu(progress: Progress) -> None:
         raise LabError(f"{QEMU} is missing: run as root {' '.join(install)}")
     progress("installing qemu-system-x86")
     _run(*install, what="install qemu-system-x86")
+    if find_qemu() is None:
+        raise LabError(
+            f"{QEMU} is missing, and its package is installed: give --qemu to lab run",
+            expected=f"{QEMU} in PATH",
+        )
 
 
 def _meaning_of(meta: str, pattern: str) -> str:
@@ -76,11 +94,28 @@ def _meaning_of(meta: str, pattern: str) -> str:
     return found
 
 
-def _unpack(package: str, folder: Path, root: Path) -> None:
+def _utilities(xen: str) -> str:
+    """Return the package of the toolstack that speaks to this hypervisor: they must be of one version."""
+    return xen.replace("xen-hypervisor", "xen-utils").removesuffix("-amd64")
+
+
+def _with_libraries(*packages: str) -> tuple[str, ...]:
+    """Return the packages and the shared libraries that they need, and these need, and so on."""
+    wanted: dict[str, None] = {}
+    new = dict.fromkeys(packages)
+    while new:
+        wanted |= new
+        listed = _run("apt-cache", "depends", *new, what=f"look up {packages[0]}")
+        names = (str(match[1]) for match in _DEPENDS.finditer(listed))
+        new = dict.fromkeys(name for name in names if _LIBRARY.match(name) and name not in wanted)
+    return tuple(wanted)
+
+
+def _unpack(packages: tuple[str, ...], folder: Path, root: Path) -> None:
     before = set(folder.glob("*.deb"))
-    _run("apt-get", "download", "-q", package, what=f"download {package}", cwd=folder)
+    _run("apt-get", "download", "-q", *packages, what=f"download {packages[0]}", cwd=folder)
     for file in set(folder.glob("*.deb")) - before:
-        _run("dpkg", "-x", str(file), str(root), what=f"unpack {package}")
+        _run("dpkg", "-x", str(file), str(root), what=f"unpack {file.name}")
 
 
 def _install(root: Path, cache: Path) -> None:
@@ -97,6 +132,10 @@ def _install(root: Path, cache: Path) -> None:
         data = image.read_bytes()
     write_atomically(cache / "vmlinux", data)
     write_atomically(cache / "busybox", _one(root, "bin/busybox", "usr/bin/busybox").read_bytes())
+    write_atomically(cache / "toolstack.cpio", toolimage.build(root))
+    frontend = toolimage.module(root, toolimage.FRONTEND)
+    if frontend is not None:
+        write_atomically(cache / "pcifront.ko", frontend)
     write_atomically(
         cache / "OVMF_CODE.fd",
         _one(root, "usr/share/OVMF/OVMF_CODE.fd", "usr/share/OVMF/OVMF_CODE_4M.fd").read_bytes(),
@@ -113,18 +152,47 @@ def _one(root: Path, *patterns: str) -> Path:
 
 def _run(*command: str, what: str, cwd: Path | None = None) -> str:
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             cwd=cwd,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=_SECONDS,
-            check=False,
             env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+            # A Ctrl-C can come before there is a process to end.
+            preexec_fn=die_with(os.getpid()),  # noqa: PLW1509 - the lab starts no threads
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         raise LabError(f"cannot {what}", found=str(error)) from error
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if not line.startswith("W:")]
+    with process:
+        try:
+            out, complaints = _outputs(process)
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"cannot {what}", found=str(error)) from error
+        finally:
+            _end(process)
+    if process.returncode:
+        lines = [line for line in complaints.splitlines() if not line.startswith("W:")]
         raise LabError(f"cannot {what}", expected="try apt-get update", found=(lines or ["no reason"])[-1])
-    return done.stdout
+    return out
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a program that has not: an installer gets the time to leave things in order."""
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _outputs(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Wait for a program; return what it printed, on standard output and error."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        try:
+            return process.communicate(timeout=_TICK)
+        except subprocess.TimeoutExpired:
+            alive()
+            if time.monotonic() > end:
+                raise

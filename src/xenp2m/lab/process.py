@@ -63,7 +63,7 @@ class Process:
                 pass_fds=files,
                 # A Ctrl-C is for the lab, which ends QEMU in order.
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - the lab starts no threads
+                preexec_fn=die_with(os.getpid()),  # noqa: PLW1509 - the lab starts no threads
             )
         except (OSError, subprocess.SubprocessError) as error:
             self._errors.close()
@@ -101,7 +101,8 @@ class Process:
         return lines[-1] if lines else ""
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def die_with(parent: int) -> Callable[[], None]:
+    """Return what a child runs before its program, so that the kernel kills it when ``parent`` dies."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def ask() -> None:

@@ -11,25 +11,30 @@ from xenp2m.lab.kit import Kit
 from xenp2m.lab.shape import Shape
 
 _XEN = "console=com1 com1=115200,8n1 noreboot loglvl=all guest_loglvl=all"
-_LINUX = "console=hvc0 quiet"
+# The other kind of first file system may take half of the memory only.
+LINUX_OPTIONS = "console=hvc0 quiet rootfstype=ramfs"
+"""What the kernels of all guests are told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
     """What QEMU gets as open files: numbers of descriptors that it inherits.
 
-    ``lines`` are Xen's serial port, dom0's and the monitor; ``bars`` hold the content of the shape's BARs.
+    ``lines`` are Xen's serial port, dom0's and the monitor; ``bars`` hold the content of the shape's BARs,
+    and ``disk`` what dom0 writes onto its disk, where it has one.
     """
 
     kernel: int
     initrd: int
     lines: tuple[int, int, int]
     bars: tuple[int, ...]
+    disk: int | None = None
 
     @property
     def all(self) -> list[int]:
         """Every descriptor."""
-        return [self.kernel, self.initrd, *self.lines, *self.bars]
+        disk = () if self.disk is None else (self.disk,)
+        return [self.kernel, self.initrd, *self.lines, *self.bars, *disk]
 
 
 def command_line(shape: Shape, kit: Kit, files: Files, esp: Path | None) -> list[str]:
@@ -56,11 +61,16 @@ def command_line(shape: Shape, kit: Kit, files: Files, esp: Path | None) -> list
         command += ["-chardev", f"socket,id={name},fd={file}"]
     command += ["-serial", "chardev:xen", "-serial", "chardev:dom0", "-mon", "chardev=monitor,mode=control"]
     command += _boot(shape, kit, files, esp)
+    if shape.iommu:
+        command += ["-device", "intel-iommu,intremap=off,caching-mode=on"]
     for number, (size, file) in enumerate(zip(shape.bars, files.bars, strict=True)):
         backend = f"memory-backend-file,id=bar{number},mem-path={_open(file)},size={size},share=on"
         command += ["-object", backend, "-device", f"ivshmem-plain,memdev=bar{number}"]
     for size in shape.spacers:
         command += ["-device", f"pci-testdev,membar={size}"]
+    if files.disk is not None:
+        command += ["-drive", f"if=none,id=disk,format=raw,file={_open(files.disk)}"]
+        command += ["-device", "virtio-blk-pci,drive=disk"]
     return command
 
 
@@ -81,12 +91,12 @@ def write_esp(folder: Path, shape: Shape, kit: Kit, initrd: bytes) -> None:
 def xen_options(shape: Shape) -> str:
     """Return Xen's command line."""
     dom0_mem = f"dom0_mem={shape.dom0_mem}" if shape.dom0_mem else ""
-    return _words(_XEN, dom0_mem, shape.xen_options)
+    return _words(_XEN, dom0_mem, "iommu=verbose,no-intremap" if shape.iommu else "", shape.xen_options)
 
 
 def linux_options(shape: Shape) -> str:
     """Return dom0's command line."""
-    return _words(_LINUX, shape.linux_options)
+    return _words(LINUX_OPTIONS, shape.linux_options)
 
 
 def _boot(shape: Shape, kit: Kit, files: Files, esp: Path | None) -> list[str]:

@@ -6,15 +6,40 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from xenp2m.check.diff import Diff
+from xenp2m.check.diff import Diff, Piece, Side, Status
 from xenp2m.lab.bars import BarUse
-from xenp2m.lab.shape import Shape
-from xenp2m.runs import Ambiguous, RunMap
+from xenp2m.lab.shape import Domu, Shape
+from xenp2m.runs import RunMap
 
 RESULT_FORMAT = "xenp2m.lab/1"
 TRUTH_FORMAT = "xenp2m.truth/1"
 
 _MOST_PIECES = 20
+
+
+class Reading(StrEnum):
+    """A guest's p2m, by how it was read, or predicted."""
+
+    PREDICTION = "prediction"
+    """From the capture of the machine."""
+    DUMP = "dump"
+    """dom0's, in a dump of the whole machine, before it starts domUs."""
+    DOM0 = "dom0"
+    """dom0's, walked through its /proc/kcore at that time."""
+    LATER_DUMP = "dump with domUs"
+    """Any guest's, in a dump of the whole machine while domUs run."""
+    LATER_DOM0 = "dom0 with domUs"
+    """dom0's, walked at that time."""
+    DOMU = "domU"
+    """A domU's, walked through its /proc/kcore."""
+    CORE = "xl dump-core"
+    """A domU's, in a dump by the toolstack."""
+    LISTED = ".xen_p2m"
+    """The toolstack's own list of a domU's frames in that dump."""
+    MFNDUMP = "xen-mfndump"
+    """What the toolstack's program of that name prints of a domU."""
+    LIVE = "inspect --live"
+    """A guest's, as ``xenp2m inspect --live`` shows it inside."""
 
 
 class Outcome(StrEnum):
@@ -30,24 +55,33 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two maps of one dom0 held against each other, by what they are: ``prediction`` and ``dump``, say.
+    """Two maps of one guest held against each other, by what they are: ``prediction`` and ``dump``, say.
 
-    ``diff`` is None where one of them is not there; ``reason`` then says why.
+    ``diff`` is None where one of them is not there; ``reason`` then says why, and ``needed`` whether that is
+    a failure.  ``partial`` says that one of them does not tell of all frames: only those of which it does are
+    compared.
     """
 
     a: str
     b: str
     diff: Diff | None
     reason: str = ""
+    partial: bool = False
+    needed: bool = False
 
     @property
     def equal(self) -> bool | None:
         """Whether no frame differs and all could be compared; None where there was nothing to compare."""
-        return None if self.diff is None else not self.diff.pieces
+        return None if self.diff is None else not self._pieces
+
+    @property
+    def _pieces(self) -> tuple[Piece, ...]:
+        pieces = () if self.diff is None else self.diff.regions()
+        return tuple(each for each in pieces if not self.partial or each.status is Status.DIFFERS)
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as an object for ``json.dumps``, with the first pieces that differ."""
-        pieces = () if self.diff is None else self.diff.regions()
+        pieces = self._pieces
         return {
             "a": self.a,
             "b": self.b,
@@ -62,7 +96,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A boot held against its prediction.
+    """A guest held against its prediction.
 
     ``rules`` is the name of the kernel that was predicted for.  ``bars`` are sentences on BARs that were not
     as predicted, ``unlogged`` predicted log lines that the kernel did not print.
@@ -75,30 +109,75 @@ class Judgement:
 
     @property
     def equal(self) -> bool:
-        """Whether everything that could be compared is as predicted, and something could."""
-        known = [each.equal for each in self.comparisons if each.equal is not None]
+        """Whether everything that could be compared is as predicted, and what had to be could."""
+        known = [each.equal for each in self.comparisons if each.equal is not None or each.needed]
         return bool(known) and all(known) and not self.bars and not self.unlogged
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the judgement as members of an object for ``json.dumps``."""
+        return {
+            "kernel": self.rules,
+            "comparisons": [each.to_json() for each in self.comparisons],
+            "bars_not_as_predicted": list(self.bars),
+            "unlogged": list(self.unlogged),
+        }
+
+
+_UNJUDGED = Judgement("", ())
+
+
+@dataclass(frozen=True, slots=True)
+class DomuBoot:
+    """What a domU said: texts by file name, BARs that it used, and its p2m, by how it was read."""
+
+    domu: Domu
+    domid: int
+    texts: dict[str, str]
+    bars: tuple[BarUse, ...]
+    maps: dict[str, Side]
+
+    @property
+    def measured(self) -> RunMap:
+        """The kernel's p2m, as the dump of the domU shows it."""
+        return self.maps[Reading.CORE].map
 
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What a machine that booted said: texts by file name, its p2m read in two ways, its BARs used.
+    """What a machine that booted said: texts by file name, its BARs used, dom0's p2m by how it was read.
 
-    A map that could not be read is None, and ``notes`` say why.  ``untold`` are frames of ``dump`` whose kind
-    the dump does not tell.
+    ``notes`` say why a reading is not there.  ``domus`` are the guests that dom0 started.
     """
 
     texts: dict[str, str]
     bars: tuple[BarUse, ...] = ()
-    live: RunMap | None = None
-    dump: RunMap | None = None
-    untold: tuple[Ambiguous, ...] = ()
+    maps: dict[str, Side] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    domus: tuple[DomuBoot, ...] = ()
 
     @property
     def measured(self) -> RunMap | None:
         """The kernel's p2m: as the memory dump shows it, else as dom0 does."""
-        return self.dump or self.live
+        found = self.maps.get(Reading.DUMP) or self.maps.get(Reading.DOM0)
+        return None if found is None else found.map
+
+
+@dataclass(frozen=True, slots=True)
+class DomuResult:
+    """A domU and its judgement."""
+
+    boot: DomuBoot
+    judgement: Judgement
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as an element of ``domus`` of the ``xenp2m.lab/1`` object."""
+        return {
+            "name": self.boot.domu.name,
+            "domid": self.boot.domid,
+            "equal": self.judgement.equal,
+            **self.judgement.to_json(),
+            "bars": [each.to_json() for each in self.boot.bars],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +190,7 @@ class Result:
     shape: Shape
     boot: Boot | None = None
     judgement: Judgement | None = None
+    domus: tuple[DomuResult, ...] = ()
     error: str = ""
     tail: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
@@ -120,7 +200,8 @@ class Result:
         """The answer in a word."""
         if self.boot is None or self.judgement is None:
             return Outcome.FAILED
-        return Outcome.EQUAL if self.judgement.equal and self.bars_usable else Outcome.DIFFERS
+        good = self.judgement.equal and self.bars_usable and all(each.judgement.equal for each in self.domus)
+        return Outcome.EQUAL if good else Outcome.DIFFERS
 
     @property
     def bars_usable(self) -> bool:
@@ -130,7 +211,8 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return the ``xenp2m.lab/1`` object."""
-        boot, judged = self.boot, self.judgement
+        boot = self.boot
+        judged = (self.judgement or _UNJUDGED).to_json()
         return {
             "format": RESULT_FORMAT,
             "shape": self.shape.to_json(),
@@ -139,11 +221,10 @@ class Result:
             "error": self.error,
             "tail": list(self.tail),
             "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
-            "kernel": None if judged is None else judged.rules,
-            "comparisons": [] if judged is None else [each.to_json() for each in judged.comparisons],
+            **judged,
+            "kernel": judged["kernel"] or None,
             "bars": [] if boot is None else [each.to_json() for each in boot.bars],
             "bars_usable": self.bars_usable,
-            "bars_not_as_predicted": [] if judged is None else list(judged.bars),
-            "unlogged": [] if judged is None else list(judged.unlogged),
+            "domus": [each.to_json() for each in self.domus],
             "notes": [] if boot is None else list(boot.notes),
         }

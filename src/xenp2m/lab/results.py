@@ -9,11 +9,22 @@ from typing import Any
 
 from xenp2m.capture import read_files
 from xenp2m.errors import FormatError, MissingFactError
+from xenp2m.lab.judge import predict_domu
+from xenp2m.lab.keep import MAP_FILE, RESULT_FILE
 from xenp2m.lab.result import RESULT_FORMAT
-from xenp2m.lab.run import MAP_FILE, RESULT_FILE
+from xenp2m.lab.shape import Shape
 from xenp2m.mapfile import read_map
 from xenp2m.prediction import Prediction, predict
 from xenp2m.runs import RunMap
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDomu:
+    """A domU of a run: its name, the prediction from the capture of the host, and its kernel's own map."""
+
+    name: str
+    prediction: Prediction
+    measured: RunMap | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,7 @@ class Kept:
     value: dict[str, Any]
     prediction: Prediction | None
     measured: RunMap | None
+    domus: tuple[KeptDomu, ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,6 +71,19 @@ def _read(folder: Path) -> Kept:
     kernel = value.get("kernel")
     if not isinstance(kernel, str):
         raise FormatError("the result names no kernel", where=str(file))
-    measured = read_map(folder / MAP_FILE)
-    prediction = predict(read_files([folder]), kernel)
-    return Kept(value, prediction, None if measured is None else measured.map)
+    capture = read_files([folder])
+    functions = [bar["bdf"] for bar in value["bars"]]
+    domus = tuple(
+        KeptDomu(
+            domu.name,
+            predict_domu(capture, kernel, domu, functions),
+            _measured(folder.with_name(f"{folder.name}.{domu.name}")),
+        )
+        for domu in Shape.from_json(value["shape"]).domu
+    )
+    return Kept(value, predict(capture, kernel), _measured(folder), domus)
+
+
+def _measured(folder: Path) -> RunMap | None:
+    found = read_map(folder / MAP_FILE)
+    return None if found is None else found.map
