@@ -16,7 +16,7 @@ test: $(VENV)/.ready
 	$(BIN)/python -m pytest
 
 # Boots every shape in QEMU: needs Debian packages (see docs/lab.md) and about fifteen minutes.
-lab: $(VENV)/.installed
+lab: $(VENV)/.ready
 	$(BIN)/xenp2m lab setup
 	$(BIN)/xenp2m lab run --all --output build/lab; status=$$?; \
 	$(BIN)/xenp2m lab report build/lab --output build/lab/report.md --html build/lab/report.html && exit $$status
