@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 	$(DEMO) || test $$? -eq 1
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 # Boots every shape in QEMU: needs Debian packages (see docs/lab.md) and about fifteen minutes.
 lab: $(VENV)/.ready
