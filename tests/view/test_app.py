@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -30,7 +31,9 @@ def drive(scene: Scene, act: Act, *, size: tuple[int, int] = (80, 24), unicode: 
             await pilot.pause()
             return app.export_screenshot(simplify=True).replace("&#160;", " ")
 
-    return asyncio.run(go())
+    # In a thread: where browser tests ran before, this one has their event loop.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, go()).result()
 
 
 async def type_in(pilot: Pilot[None], text: str) -> None:
