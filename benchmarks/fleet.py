@@ -1,8 +1,8 @@
 """Fleets of any size: results a second, memory of every process, size of the tables.
 
-``python benchmarks/fleet.py [MACHINES ...] [--jobs N] [--source RECORDS.ndjson.gz]``: for each number of
-machines, that many are made of the catalogue's records (or those of a file) with variations, and run under
-three kernels.  By default 1,000 and 10,000.
+``python benchmarks/fleet.py [MACHINES ...] [--jobs N] [--source RECORDS.ndjson.gz] [--texts]``: for each
+number of machines, that many are made of the catalogue's records (or those of a file) with variations,
+and run under three kernels.  By default 1,000 and 10,000.  With ``--texts`` each is a boot log of 196 KB.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from xenp2m.units import GIB, MIB
 
 _4GIB = 4 * GIB
 _PAUSE = 0.2
+_TEXT = 196_000
+"""Bytes of a boot log of a large machine."""
+_KINDS = {1: "usable", 2: "reserved", 3: "ACPI data", 4: "ACPI NVS", 5: "unusable"}
 
 
 def varied(records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -53,6 +56,25 @@ def records_of(path: str | None) -> list[dict[str, Any]]:
         return [dict(entry.record) for entry in catalogue.entries()]
     with gzip.open(path, "rt") as lines:
         return [json.loads(line) for line in lines]
+
+
+def log_of(record: dict[str, Any]) -> str:
+    """Return a boot log that tells a record's facts, with what else a kernel says."""
+    lines = ["Linux version 3.12.0 (someone@somewhere) #1 SMP", "e820: BIOS-provided physical RAM map:"]
+    for start, end, kind in record["e820"]:
+        lines.append(f"BIOS-e820: [mem {start:#018x}-{end - 1:#018x}] {_KINDS.get(kind, f'type {kind}')}")
+    for bdf, index, start, size, is_64bit, prefetchable in record["bars"]:
+        flags = (" 64bit" if is_64bit else "") + (" pref" if prefetchable else "")
+        place = f"[mem {start:#010x}-{start + size - 1:#010x}{flags}]"
+        lines.append(f"pci {bdf}: reg {0x10 + 4 * (index or 0):#x}: {place}")
+    length = sum(len(line) + 16 for line in lines)
+    for number in count():
+        if length >= _TEXT:
+            break
+        line = f"usb {number % 7}-{number % 13}: new high-speed device number {number} using xhci_hcd, ready"
+        lines.append(line)
+        length += len(line) + 16
+    return "".join(f"[{index / 300:12.6f}] {line}\n" for index, line in enumerate(lines))
 
 
 class Memory(threading.Thread):
@@ -82,11 +104,24 @@ def _resident(process: int) -> float:
         return 0.0
 
 
-def measure(machines: int, jobs: int, records: list[dict[str, Any]], folder: Path) -> None:
-    """Make a file of machines, run it as a user does, print the figures."""
-    source = folder / f"{machines}.ndjson.gz"
-    with gzip.open(source, "wt", compresslevel=1) as file:
-        file.writelines(f"{json.dumps(record)}\n" for record in islice(varied(records), machines))
+def write_sources(folder: Path, machines: Iterator[dict[str, Any]], texts: bool) -> Path:
+    """Write machines as a file of records, or as a folder of logs; return it."""
+    if texts:
+        logs = folder / "logs"
+        for number, record in enumerate(machines):
+            file = logs / f"{number // 1000:04d}" / f"{number:07d}.log"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(log_of(record))
+        return logs
+    source = folder / "machines.ndjson.gz"
+    with gzip.open(source, "wt", compresslevel=1) as lines:
+        lines.writelines(f"{json.dumps(record)}\n" for record in machines)
+    return source
+
+
+def measure(machines: int, jobs: int, records: list[dict[str, Any]], folder: Path, texts: bool) -> None:
+    """Make machines, run them as a user does, print the figures."""
+    source = write_sources(folder, islice(varied(records), machines), texts)
     fleet = folder / f"fleet-{machines}"
     program = Path(sys.executable).with_name("xenp2m")
     asked = [word for kernel in KERNELS for word in ("--kernel", kernel)]
@@ -112,7 +147,8 @@ def measure(machines: int, jobs: int, records: list[dict[str, Any]], folder: Pat
         flush=True,
     )
     shutil.rmtree(fleet)
-    source.unlink()
+    if texts:
+        shutil.rmtree(source)
 
 
 def main() -> None:
@@ -120,11 +156,12 @@ def main() -> None:
     parser.add_argument("machines", type=int, nargs="*", default=[1000, 10_000])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--source")
+    parser.add_argument("--texts", action="store_true")
     asked = parser.parse_args()
     records = records_of(asked.source)
     with tempfile.TemporaryDirectory() as folder:
         for machines in asked.machines:
-            measure(machines, asked.jobs, records, Path(folder))
+            measure(machines, asked.jobs, records, Path(folder), asked.texts)
 
 
 if __name__ == "__main__":

@@ -167,7 +167,10 @@ class Cluster:
         if future.status == "finished":
             try:
                 packed: Packed = future.result(timeout=_ANSWER)
-            except TimeoutError:  # its worker was lost; it is being done again
+            except Exception:
+                # Its worker was lost before the result came here, and it is being done again; or the
+                # scheduler was, which the next look tells.
+                time.sleep(_PAUSE)
                 self._landed.put(future)
                 return
             del self._flying[future]
@@ -248,8 +251,9 @@ def _connect(address: str) -> Any:
     if match is None:
         raise UsageError("not the address of a Dask scheduler", expected="tcp://HOST:PORT", found=address)
     # What its libraries have to say of a lost peer is said by the errors here.
-    for name in ("distributed", "tornado", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in ("distributed", "tornado", "asyncio", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     dask.config.set({"distributed.comm.timeouts.connect": f"{_ANSWER:g}s"})
     client: Any = Client
     try:

@@ -1,14 +1,15 @@
 """What lies at a URL: objects and folders of objects that stand for machines, as on a disk.
 
-A store is asked for all names below a URL at once, as that is a request a thousand objects; they are held as
-names, sizes and tags.  A tag is what the store says of an object's content (ETag, a checksum): with it
-nothing is read to find out that nothing has changed.
+A store is asked for all names below a folder at once, as that is a request a thousand objects; they are held
+as names, sizes and tags.  A tag is the hash of what the store says of an object's content (ETag, a checksum):
+with it nothing is read to find out that nothing has changed.
 """
 
 from __future__ import annotations
 
 import glob
 import hashlib
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import IO, Any, cast
 from xenp2m.capture.bundle.kinds import KINDS, Part, classify, unpacked_name
 from xenp2m.capture.bundle.limits import MAX_FOLDERS, MAX_LISTED
 from xenp2m.errors import UsageError
-from xenp2m.fleet.content import as_bytes
+from xenp2m.fleet.content import as_bytes, digest_of
 from xenp2m.fleet.reach import filesystem, reason_of, shown, telling
 from xenp2m.fleet.store import MANIFEST
 from xenp2m.units import MIB
@@ -27,8 +28,13 @@ ROOTS = frozenset(path.partition("/")[0] for kind in KINDS for _, path in kind.m
 MOST_ROOTED = 5
 """How deep what is known by name lies in them."""
 
-_TAGS = ("ETag", "etag", "md5Hash", "content_md5", "contentMD5", "Content-MD5", "Digest", "crc32c")
-_TIMES = ("Last-Modified", "LastModified", "last_modified", "mtime", "updated")
+_TAGS = (
+    *("ETag", "etag", "md5Hash", "content_md5", "contentMD5", "Content-MD5", "Digest", "crc32c"),
+    *("Last-Modified", "LastModified", "last_modified", "mtime", "updated"),
+)
+"""What stores call their word on an object's content, the best first; a time is better than nothing."""
+_MOST_FOLDERS = 4096
+"""Folders of which each may cost a request of its own."""
 _PIECE = MIB
 
 
@@ -43,7 +49,7 @@ class Found:
     url: str
     label: str
     size: int
-    tags: tuple[tuple[str, str | None], ...]
+    tags: tuple[tuple[str, bytes | None], ...]
     is_folder: bool = False
     is_asked: bool = False
 
@@ -52,7 +58,7 @@ class Found:
         digest = hashlib.blake2b(digest_size=16)
         for name, tag in self.tags:
             digest.update(as_bytes(f"\0{name}\0"))
-            digest.update(as_bytes(tag) if tag is not None else self._content(name))
+            digest.update(tag if tag is not None else self._content(name))
         return digest.digest()
 
     def open(self) -> IO[bytes]:
@@ -98,28 +104,35 @@ class _Told:
         self._file.close()
 
 
-def machines_at(url: str) -> list[Found]:
-    """Return everything at a URL or pattern that is one machine, or lines of them.
+class Listing:
+    """Everything at a URL or pattern that is one machine, or lines of them; ``size`` are its bytes."""
 
-    Raises UsageError when nothing is there, InputError when the store cannot be reached.
-    """
-    fs, path = filesystem(url)
-    found: list[Found] = []
-    reason = ""
-    try:
-        with telling(url):
-            if glob.has_magic(path) and not url.startswith("http"):
-                for each, info in sorted(fs.glob(path, detail=True).items()):
-                    found += _at(fs, _joined(url, path, each), info)
+    def __init__(self, url: str) -> None:
+        """Ask the store; raises UsageError when nothing is there, UnreachableError when it cannot be had."""
+        fs, path = filesystem(url)
+        self._places: list[Found | _Below] = []
+        reason = ""
+        try:
+            with telling(url):
+                if glob.has_magic(path) and not url.startswith("http"):
+                    for each, info in sorted(fs.glob(path, detail=True).items()):
+                        self._places.append(_at(fs, _joined(url, path, each), info))
+                else:
+                    self._places.append(_at(fs, url, fs.info(path), is_asked=True))
+        except FileNotFoundError as error:
+            # Of the web, what went wrong is the cause.
+            reason = reason_of(error.__cause__ or error, url)
+        if not any(isinstance(place, Found) or len(place) for place in self._places):
+            expected = "an object, a folder of objects or a pattern"
+            raise UsageError("no such source", where=shown(url), expected=expected, found=reason)
+        self.size = sum(place.size for place in self._places)
+
+    def __iter__(self) -> Iterator[Found]:
+        for place in self._places:
+            if isinstance(place, Found):
+                yield place
             else:
-                found += _at(fs, url, fs.info(path), is_asked=True)
-    except FileNotFoundError as error:
-        # Of the web, what went wrong is the cause.
-        reason = reason_of(error.__cause__ or error, url)
-    if not found:
-        expected = "an object, a folder of objects or a pattern"
-        raise UsageError("no such source", where=shown(url), expected=expected, found=reason)
-    return found
+                yield from place
 
 
 def _joined(url: str, path: str, found: str) -> str:
@@ -130,24 +143,32 @@ def _joined(url: str, path: str, found: str) -> str:
     return url[: len(url) - len(path) + start] + found[start:]
 
 
-def _at(fs: Any, url: str, info: dict[str, Any], *, is_asked: bool = False) -> list[Found]:
-    if info["type"] != "directory" and not url.endswith("/"):
-        name = url.partition("?")[0].rpartition("/")[2]
-        return [Found(url, name, _size(info), ((name, _tag(info)),), is_asked=is_asked)]
-    below = _Below(fs, url.rstrip("/"))
-    return list(below.machines())
+def _at(fs: Any, url: str, info: dict[str, Any], *, is_asked: bool = False) -> Found | _Below:
+    if info["type"] == "directory" or url.endswith("/"):
+        return _Below(fs, url.rstrip("/"))
+    name = url.partition("?")[0].rpartition("/")[2]
+    return Found(url, name, _size(info), ((name, _tag(info)),), is_asked=is_asked)
 
 
 def _size(info: dict[str, Any]) -> int:
     return int(info.get("size") or 0)
 
 
-def _tag(info: dict[str, Any]) -> str | None:
-    for name in _TAGS:
-        if info.get(name):
-            return f"{info[name]} {info.get('size')}"
-    times = [str(info[name]) for name in _TIMES if info.get(name)]
-    return f"{times[0]} {info.get('size')}" if times else None
+def _tag(info: dict[str, Any]) -> bytes | None:
+    told = next((str(info[name]) for name in _TAGS if info.get(name)), None)
+    return None if told is None else digest_of(as_bytes(f"{told} {info.get('size')}"))
+
+
+def _objects(fs: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the paths below a path; a store's own description of an object is large, so folder by folder."""
+    inside = fs.ls(path, detail=True)
+    folders = [info["name"] for info in inside if info["type"] == "directory"]
+    if len(folders) > _MOST_FOLDERS:
+        yield from fs.find(path, detail=True).items()
+        return
+    yield from ((info["name"], info) for info in inside)
+    for folder in folders:
+        yield from fs.find(folder, detail=True).items()
 
 
 class _Below:
@@ -158,14 +179,18 @@ class _Below:
         path = fs._strip_protocol(url).rstrip("/")
         rows = sorted(
             (name[len(path) + 1 :], _size(info), _tag(info))
-            for name, info in fs.find(path, detail=True).items()
+            for name, info in _objects(fs, path)
             if info["type"] == "file" and name.startswith(f"{path}/") and not name.endswith("/")
         )
         self._names = [row[0] for row in rows]
-        self._sizes = [row[1] for row in rows]
+        self._sizes = array("Q", (row[1] for row in rows))
         self._tags = [row[2] for row in rows]
+        self.size = sum(self._sizes)
 
-    def machines(self) -> Iterator[Found]:
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Found]:
         if self._is_machine(0, len(self._names), 0):
             yield self._folder("", 0, len(self._names))
         else:

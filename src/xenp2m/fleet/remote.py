@@ -183,6 +183,8 @@ def _started(process: int | str = "self") -> str:
     """Return when a process of this machine began, in the kernel's ticks, and the boot; "" if it is gone."""
     with suppress(OSError, IndexError):
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        if fields[0] == "Z":
+            return ""
         return f"{fields[19]} {Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
     return ""
 

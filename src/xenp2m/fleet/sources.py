@@ -43,7 +43,7 @@ from xenp2m.fleet.content import (
     unpacked,
 )
 from xenp2m.fleet.item import Item
-from xenp2m.fleet.listing import MOST_ROOTED, ROOTS, Found, machines_at
+from xenp2m.fleet.listing import MOST_ROOTED, ROOTS, Found, Listing
 from xenp2m.fleet.reach import identity, is_private, is_url, plain, shown
 from xenp2m.fleet.store import MANIFEST
 from xenp2m.units import format_size
@@ -61,7 +61,7 @@ class Sources:
     salt: bytes
     done: int = 0
     total: int = 0
-    _found: dict[str, list[Found]] = field(default_factory=dict)
+    _listings: dict[str, Listing] = field(default_factory=dict)
 
     def measure(self) -> None:
         """Find out how much there is.  Raises UsageError for a source that is not there."""
@@ -69,8 +69,8 @@ class Sources:
             if name.startswith(PREFIX):
                 self.total += sum(1 for _ in _named(name))
             elif is_url(name):
-                self._found[name] = machines_at(name)
-                self.total += sum(found.size for found in self._found[name])
+                self._listings[name] = Listing(name)
+                self.total += self._listings[name].size
             else:
                 self.total += sum(size_of(place) for path in _expanded(name) for place, _ in _machines(path))
 
@@ -81,8 +81,7 @@ class Sources:
                 yield from self._catalogue(name)
                 continue
             if is_url(name):
-                for found in self._found.get(name) or machines_at(name):
-                    yield from self._object(found)
+                yield from self._objects(self._listings.get(name) or Listing(name))
                 continue
             for path in _expanded(name):
                 for place, label in _machines(path):
@@ -125,6 +124,12 @@ class Sources:
             yield self._bad(place, label, path, size, str(error))
         finally:
             self.done += size
+
+    def _objects(self, listing: Listing) -> Iterator[Item]:
+        end = self.done + listing.size
+        for found in listing:
+            yield from self._object(found)
+        self.done = end  # with what was passed over
 
     def _object(self, found: Found) -> Iterator[Item]:
         place, where = identity(found.url), shown(found.url)
