@@ -80,11 +80,10 @@ def print_run(
         done += f", {tally.predictions / seconds:,.0f} a second"
     if tally.kept:
         done += f"; {tally.kept:,} of {tally.inputs:,} inputs were done before"
-    console.print(Text(done))
+    console.print(Text(done), soft_wrap=True)
     style = GOOD if machines else BAD
-    console.print(
-        Text(f"{place}: {machines:,} machines of {inputs:,} inputs, {format_size(size)}", style=style)
-    )
+    whole = f"{place}: {machines:,} machines of {inputs:,} inputs, {format_size(size)}"
+    console.print(Text(whole, style=style), soft_wrap=True)
     if inputs > machines:
         text = f"{inputs - machines:,} inputs cannot be predicted: xenp2m fleet summary {place} says why"
-        console.print(Text(text))
+        console.print(Text(text), soft_wrap=True)
