@@ -62,11 +62,12 @@ def _files(item: Item) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield the names and the files of an item that are wanted."""
     source = item.source
     if item.form == "file":
-        yield "", open_url(source) if is_url(source) else open_plain(source)
+        yield "", open_url(source, item.size) if is_url(source) else open_plain(source)
         return
     names = _names_below(source) if is_url(source) else [name for name, _ in folder_files(source)]
     for name in files_to_read(names, shown(source))[0]:
-        yield name, open_url(f"{source}/{name}") if is_url(source) else open_plain(f"{source}/{name}")
+        path = f"{source}/{name}"
+        yield name, open_url(path, item.size) if is_url(source) else open_plain(path)
 
 
 def _names_below(url: str) -> list[str]:

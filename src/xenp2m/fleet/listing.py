@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import io
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ _TAGS = (
 _MOST_FOLDERS = 4096
 """Folders of which each may cost a request of its own."""
 _PIECE = MIB
+_WHOLE = 16 * MIB
+"""Objects up to this size are fetched in one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,16 @@ class Found:
         return digest.digest()
 
 
-def open_url(url: str) -> IO[bytes]:
-    """Open an object to read from its start on.  Raises InputError, FileNotFoundError, UsageError."""
+def open_url(url: str, size: int = 0) -> IO[bytes]:
+    """Open an object to read from its start on; ``size`` are its bytes, 0 if that is not known.
+
+    Raises UnreachableError, FileNotFoundError, UsageError.
+    """
     fs, path = filesystem(url)
     with telling(url):
+        if 0 < size <= _WHOLE:
+            # Stores that are told the range need not be asked for the size first.
+            return io.BytesIO(fs.cat_file(path, start=0, end=size))
         return cast(IO[bytes], _Told(url, fs.open(path, "rb", block_size=4 * MIB)))
 
 
