@@ -38,6 +38,15 @@ def record(name: str, *, ram: int = 8, bar: int = 32 * GIB, **more: Any) -> dict
     }
 
 
+def slow_record() -> dict[str, Any]:
+    """Return a machine that takes much longer than a second: it has 60,000 BARs."""
+    bars = [
+        [f"0000:{n >> 8:02x}:{n >> 3 & 31:02x}.{n & 7}", None, n << 30, 4096, True, True]
+        for n in range(60_000)
+    ]
+    return record("slow", bars=bars)
+
+
 def write_records(path: Path, records: Iterable[dict[str, Any]]) -> Path:
     """Write records as NDJSON, packed if the name says so."""
     text = "".join(f"{json.dumps(each)}\n" for each in records).encode()

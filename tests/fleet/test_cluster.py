@@ -18,7 +18,8 @@ import pytest
 
 from cli.program import assert_one_clear_error
 from cli.program import run as program
-from fleet.machines import count, differences, log_of, opened, record, run_fleet, write_records
+from fleet.held import hold
+from fleet.machines import count, differences, log_of, opened, record, run_fleet, slow_record, write_records
 from xenp2m.errors import UsageError
 from xenp2m.fleet.item import Chunk
 from xenp2m.fleet.pool import Limits
@@ -31,16 +32,6 @@ cluster_module = pytest.importorskip("xenp2m.fleet.cluster")
 
 MACHINES = 300
 LIMITS = Limits(seconds=60, memory=3 * GIB)
-PROGRAM = """
-import sys
-from xenp2m.fleet.cluster import Cluster
-from xenp2m.fleet.pool import Limits
-from xenp2m.fleet.run import Order, run
-from xenp2m.fleet.store import LocalStore
-limits = Limits(seconds=60, memory=3 << 30)
-order = Order(sources=[sys.argv[1]], together=6, limits=limits)
-run(LocalStore(sys.argv[2]), order, lambda tally: print(flush=True), crew=Cluster(sys.argv[3], limits))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -147,11 +138,7 @@ def test_an_input_that_workers_die_of_is_to_blame_and_no_other(
 
 
 def test_an_input_over_the_limits_ends_no_worker(cluster: Any, tmp_path: Path) -> None:
-    bars = [
-        [f"0000:{n >> 8:02x}:{n >> 3 & 31:02x}.{n & 7}", None, n << 30, 4096, True, True]
-        for n in range(60_000)
-    ]
-    source = write_records(tmp_path / "m.ndjson", [record("a"), record("slow", bars=bars), record("b")])
+    source = write_records(tmp_path / "m.ndjson", [record("a"), slow_record(), record("b")])
     before = [worker.pid for worker in cluster.workers.values()]
     crew = cluster_module.Cluster(cluster.scheduler_address, Limits(seconds=1, memory=3 * GIB))
     run_fleet(tmp_path / "fleet", source, crew=crew)
@@ -162,14 +149,7 @@ def test_an_input_over_the_limits_ends_no_worker(cluster: Any, tmp_path: Path) -
 
 def test_interrupted_and_resumed(cluster: Any, source: Path, whole: Path, tmp_path: Path) -> None:
     fleet = tmp_path / "fleet"
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, source, fleet, cluster.scheduler_address],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    for _ in range(3):
-        assert process.stdout.readline() == b"\n"
+    process = hold(source, fleet, parts=3, together=6, address=cluster.scheduler_address)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode != 0

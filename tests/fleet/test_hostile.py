@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fleet.machines import GIB, differences, log_of, opened, record, run_fleet, write_records
+from fleet.machines import GIB, differences, log_of, opened, record, run_fleet, slow_record, write_records
 from xenp2m.fleet.pool import Limits
 
 GOOD = [record(f"good{number}", ram=8 + number) for number in range(5)]
@@ -125,14 +125,7 @@ def test_bad_inputs_are_not_tried_again(tmp_path: Path) -> None:
 
 
 def test_an_input_that_takes_too_long_is_listed_and_tried_again(tmp_path: Path) -> None:
-    slow = record(
-        "slow",
-        bars=[
-            [f"0000:{n >> 8 & 255:02x}:{n >> 3 & 31:02x}.{n & 7}", None, n << 30, 4096, True, True]
-            for n in range(60_000)
-        ],
-    )
-    source = write_records(tmp_path / "m.ndjson", [GOOD[0], slow, GOOD[1]])
+    source = write_records(tmp_path / "m.ndjson", [GOOD[0], slow_record(), GOOD[1]])
     run_fleet(tmp_path / "fleet", source, limits=Limits(seconds=1, memory=3 * GIB))
     rows = opened(tmp_path / "fleet").ask("SELECT name, kind, reason FROM failures").rows
     assert rows == [("slow", "too slow", "one input took longer than 1 seconds")]

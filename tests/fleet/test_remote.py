@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +16,7 @@ import pytest
 
 from cli.program import Result, assert_one_clear_error
 from cli.program import run as program
+from fleet.held import hold
 from fleet.machines import count, differences, log_of, opened, record, run_fleet, write_records
 from xenp2m.cli import run as command
 from xenp2m.errors import UsageError
@@ -37,13 +35,6 @@ server = pytest.importorskip("moto.server")
 
 MACHINES = 300
 SECRET = "never-to-be-seen"
-PROGRAM = """
-import sys
-from xenp2m.fleet.remote import store_at
-from xenp2m.fleet.run import Order, run
-order = Order(sources=[sys.argv[1]], jobs=2, together=6, seconds_together=0.05)
-run(store_at(sys.argv[2]), order)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -172,18 +163,13 @@ def test_a_fleet_in_a_store_is_as_one_in_a_folder(
 
 def test_killed_in_the_middle_and_resumed(s3: Any, source: Path, whole: Path) -> None:
     fleet = "s3://bucket/fleets/killed"
-    for parts in (2, 5):
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, source, fleet], stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 60
-        while len(s3.glob("bucket/fleets/killed/parts/*.json")) < parts:
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)
+    for parts in (2, 3):
+        process = hold(source, fleet, parts=parts, together=6)
+        process.kill()
         process.wait()
     assert s3.exists("bucket/fleets/killed/run.lock")
     known = count(fleet, "SELECT count(*) FROM predictions")
-    assert 0 < known < 3 * MACHINES
+    assert known == 3 * 6 * (2 + 3)
     tally = run_fleet(fleet, source, jobs=2)
     assert tally.kept == known // 3
     assert differences(fleet, whole) == {}

@@ -9,35 +9,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fleet.machines import count, differences, opened, record, run_fleet, write_records
-from xenp2m.fleet.run import program_hash
-from xenp2m.fleet.store import LocalStore, parts_of, read_manifest
+from fleet.held import hold
+from fleet.machines import differences, opened, record, run_fleet, slow_record, write_records
+from xenp2m.fleet.pool import Pool
+from xenp2m.fleet.run import LIMITS, Tally, program_hash
+from xenp2m.fleet.store import LocalStore, Part, parts_of, read_manifest, write_part
 from xenp2m.fleet.summary import summarise
 
 MACHINES = 600
-PROGRAM = """
-import sys
-from xenp2m.fleet.run import Order, run
-from xenp2m.fleet.store import LocalStore
-run(LocalStore(sys.argv[2]), Order(sources=[sys.argv[1]], jobs=int(sys.argv[3]), together=12))
-"""
-
-
-def start(source: Path, fleet: Path, jobs: int = 2) -> subprocess.Popen[bytes]:
-    """Start a run that keeps what it has done every few machines."""
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, source, fleet, str(jobs)], stderr=subprocess.PIPE)
-
-
-def wait_for_parts(process: subprocess.Popen[bytes], fleet: Path, parts: int) -> None:
-    """Wait until a run has finished some parts; the test fails if it is over before that."""
-    deadline = time.monotonic() + 60
-    while len(list(fleet.glob("parts/*.json"))) < parts:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+PARTS = 12
 
 
 @pytest.fixture(autouse=True)
@@ -66,14 +50,13 @@ def test_killed_in_the_middle_and_resumed(source: Path, whole: Path, tmp_path: P
     fleet = tmp_path / "fleet"
     done = 0
     for parts in (2, 6):
-        process = start(source, fleet)
-        wait_for_parts(process, fleet, parts)
-        os.kill(process.pid, signal.SIGKILL)
+        process = hold(source, fleet, parts=parts, together=PARTS)
+        process.kill()
         process.wait()
-        assert process.returncode == -signal.SIGKILL
         half = opened(fleet)
         ((known,),) = half.ask("SELECT count(*) FROM predictions").rows
-        assert done < known < 3 * MACHINES
+        # What the second worker was at may have been kept as well, or not.
+        assert done + 3 * PARTS * parts <= known <= done + 3 * PARTS * (parts + 2)
         assert not summarise(half).finished
         done = known
     tally = run_fleet(fleet, source, jobs=2)
@@ -86,11 +69,16 @@ def test_killed_in_the_middle_and_resumed(source: Path, whole: Path, tmp_path: P
 
 def test_interrupted_and_resumed(source: Path, whole: Path, tmp_path: Path) -> None:
     fleet = tmp_path / "fleet"
+    slow = write_records(tmp_path / "slow.ndjson", [slow_record()])
     program = Path(sys.executable).with_name("xenp2m")
     process = subprocess.Popen(
-        [program, "fleet", "run", source, "-o", fleet, "--jobs", "1"], stderr=subprocess.PIPE
+        [program, "fleet", "run", source, slow, "-o", fleet, "--jobs", "1"], stderr=subprocess.PIPE
     )
-    wait_for_parts(process, fleet, 1)
+    deadline = time.monotonic() + 60
+    while not list(fleet.glob("parts/*.json")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -99,28 +87,61 @@ def test_interrupted_and_resumed(source: Path, whole: Path, tmp_path: Path) -> N
     assert differences(fleet, whole) == {}
 
 
-def test_a_killed_worker_costs_nothing_but_what_it_was_at(source: Path, whole: Path, tmp_path: Path) -> None:
+class DiesOnce:
+    """Keeps parts of a fleet; the first time, its worker is killed before it has kept anything."""
+
+    def __init__(self, store: LocalStore, died: Path) -> None:
+        self._store = store
+        self._died = died
+
+    def __call__(self, name: str, tables: dict[str, Any]) -> Part:
+        if not self._died.exists():
+            self._died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return write_part(self._store, name, tables)
+
+
+def test_a_killed_worker_costs_nothing_but_what_it_was_at(
+    source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Workers find DiesOnce there.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent), prepend=os.pathsep)
     fleet = tmp_path / "fleet"
-    process = start(source, fleet, jobs=1)
-    wait_for_parts(process, fleet, 1)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
-    process.communicate(timeout=120)
-    assert process.returncode == 0
-    rows = opened(fleet).ask("SELECT kind, reason FROM failures").rows
-    assert len(rows) == 1
-    assert rows[0][0] == "killed"
-    assert "SIGKILL" in rows[0][1]
-    assert count(fleet, "SELECT count(*) FROM predictions") == 3 * (MACHINES - 1)
+    pool = Pool(1, LIMITS, DiesOnce(LocalStore(fleet), tmp_path / "died"))
+    tally = run_fleet(fleet, source, crew=pool, together=PARTS)
+    assert (tally.predictions, tally.failures) == (3 * (MACHINES - 1), 1)
+    ((name, kind, reason),) = opened(fleet).ask("SELECT name, kind, reason FROM failures").rows
+    assert (name, kind) == (f"h{PARTS - 1}", "killed")  # the last that was begun
+    assert "SIGKILL" in reason
     # What failed for want of luck is done again by the next run.
     assert run_fleet(fleet, source).predictions == 3
     assert differences(fleet, whole) == {}
 
 
+def children() -> set[int]:
+    listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    return {int(child) for child in listed.split()}
+
+
+def test_a_worker_killed_between_two_parts_costs_nothing(source: Path, whole: Path, tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet"
+    before = children()
+    killed: list[int] = []
+
+    def kill(_: Tally) -> None:
+        if not killed:
+            killed.extend(children() - before)
+            os.kill(killed[0], signal.SIGKILL)
+
+    tally = run_fleet(fleet, source, told=kill, together=PARTS)
+    assert len(killed) == 1
+    assert (tally.predictions, tally.failures) == (3 * MACHINES, 0)
+    assert differences(fleet, whole) == {}
+
+
 def test_what_a_lost_process_writes_later_does_not_count(source: Path, whole: Path, tmp_path: Path) -> None:
     fleet = tmp_path / "fleet"
-    process = start(source, fleet)
-    wait_for_parts(process, fleet, 2)
+    process = hold(source, fleet, parts=2, together=PARTS)
     process.kill()
     process.wait()
     store = LocalStore(fleet)
