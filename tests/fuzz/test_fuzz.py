@@ -15,7 +15,6 @@ def test_a_few_mutations(name: str) -> None:
     tally = fuzz_texts.run_cases((name, 20261, 30))
     assert tally.cases == 30
     assert tally.faults == []
-    assert tally.slowest < fuzz_texts.SLOWEST
 
 
 def test_every_sample_reads_before_it_is_mutated() -> None:
