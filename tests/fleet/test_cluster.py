@@ -19,7 +19,17 @@ import pytest
 from cli.program import assert_one_clear_error
 from cli.program import run as program
 from fleet.held import hold
-from fleet.machines import count, differences, log_of, opened, record, run_fleet, slow_record, write_records
+from fleet.machines import (
+    SLOW,
+    count,
+    differences,
+    log_of,
+    opened,
+    record,
+    run_fleet,
+    slow_record,
+    write_records,
+)
 from xenp2m.errors import UsageError
 from xenp2m.fleet.item import Chunk
 from xenp2m.fleet.pool import Limits
@@ -140,7 +150,7 @@ def test_an_input_that_workers_die_of_is_to_blame_and_no_other(
 def test_an_input_over_the_limits_ends_no_worker(cluster: Any, tmp_path: Path) -> None:
     source = write_records(tmp_path / "m.ndjson", [record("a"), slow_record(), record("b")])
     before = [worker.pid for worker in cluster.workers.values()]
-    crew = cluster_module.Cluster(cluster.scheduler_address, Limits(seconds=1, memory=3 * GIB))
+    crew = cluster_module.Cluster(cluster.scheduler_address, Limits(seconds=SLOW, memory=3 * GIB))
     run_fleet(tmp_path / "fleet", source, crew=crew)
     rows = opened(tmp_path / "fleet").ask("SELECT name, kind FROM failures").rows
     assert rows == [("slow", "too slow")]

@@ -13,7 +13,17 @@ from typing import Any
 
 import pytest
 
-from fleet.machines import GIB, differences, log_of, opened, record, run_fleet, slow_record, write_records
+from fleet.machines import (
+    GIB,
+    SLOW,
+    differences,
+    log_of,
+    opened,
+    record,
+    run_fleet,
+    slow_record,
+    write_records,
+)
 from xenp2m.fleet.pool import Limits
 
 GOOD = [record(f"good{number}", ram=8 + number) for number in range(5)]
@@ -126,9 +136,9 @@ def test_bad_inputs_are_not_tried_again(tmp_path: Path) -> None:
 
 def test_an_input_that_takes_too_long_is_listed_and_tried_again(tmp_path: Path) -> None:
     source = write_records(tmp_path / "m.ndjson", [GOOD[0], slow_record(), GOOD[1]])
-    run_fleet(tmp_path / "fleet", source, limits=Limits(seconds=1, memory=3 * GIB))
+    run_fleet(tmp_path / "fleet", source, limits=Limits(seconds=SLOW, memory=3 * GIB))
     rows = opened(tmp_path / "fleet").ask("SELECT name, kind, reason FROM failures").rows
-    assert rows == [("slow", "too slow", "one input took longer than 1 seconds")]
+    assert rows == [("slow", "too slow", f"one input took longer than {SLOW} seconds")]
     tally = run_fleet(tmp_path / "fleet", source, kernels=["6.1"], limits=Limits(seconds=300, memory=3 * GIB))
     assert (tally.predictions, tally.failures, tally.kept) == (1, 0, 2)
     assert opened(tmp_path / "fleet").ask("SELECT * FROM failures").rows == []
