@@ -19,7 +19,7 @@ from xenp2m.capture import bundle, facts, formats
 from xenp2m.capture.merge import Part, merge
 from xenp2m.capture.model import Capture, LoggedRange, MemoryFigures, Note, Observed, Severity, SourceNote
 from xenp2m.capture.text import MAX_TEXT, Text, binary_kind, load
-from xenp2m.errors import InputError, LimitError, MissingFactError, UsageError
+from xenp2m.errors import InputError, LimitError, MissingFactError, UsageError, Xenp2mError
 from xenp2m.machine import MapSource
 from xenp2m.units import MIB, format_size
 
@@ -33,6 +33,7 @@ __all__ = [
     "SourceNote",
     "formats",
     "read_files",
+    "read_machines",
     "read_record",
     "read_text",
     "require_map",
@@ -86,6 +87,22 @@ def read_files(paths: Iterable[str | Path], *, boot: int | None = None, called: 
     _check_boot(parts, boot)
     capture = merge(parts)
     return replace(capture, notes=(*notes, *capture.notes))
+
+
+def read_machines(path: str | Path, *, called: str = "") -> Iterator[tuple[str, Capture | Xenp2mError]]:
+    """Read the machines that a file, a folder or an archive holds, each with its place in an archive.
+
+    The place is "" for all but archives of several machines: those with reports in several folders, or with
+    several texts that hold a map of the same kind and are not known by name.  Of such an archive each machine
+    is a capture or the error that reading it gave.  Raises what ``read_files`` raises.
+    """
+    name = called or str(path)
+    if not Path(path).is_dir():
+        with _opened(path) as file:
+            if bundle.is_bundle(file.read(bundle.HEAD)):
+                yield from _machines_in(file, name)
+                return
+    yield "", read_files([path], called=called)
 
 
 def read_record(record: Mapping[str, Any], name: str) -> Capture:
@@ -154,6 +171,38 @@ def _from_bundle(contents: bundle.Contents, name: str, boot: int | None, notes: 
         raise MissingFactError(
             f"no memory map and no PCI BARs: its logs are empty or hold neither; {_WANTED}", where=name
         )
+
+
+def _machines_in(file: IO[bytes], name: str) -> Iterator[tuple[str, Capture | Xenp2mError]]:
+    try:
+        contents = bundle.read_archive(file, name)
+        capture, parts = _captured(contents, name)
+        if not (contents.by_content and _are_several(parts)):
+            yield "", capture
+            return
+    except bundle.SeveralMachinesError:
+        pass
+    for place, contents in bundle.read_several(file, name):
+        try:
+            found: Capture | Xenp2mError = _captured(contents, f"{name}: {place}")[0]
+        except Xenp2mError as error:
+            found = error
+        yield place, found
+
+
+def _captured(contents: bundle.Contents, name: str) -> tuple[Capture, list[Part]]:
+    notes: list[Note] = []
+    parts = list(_from_bundle(contents, name, None, notes))
+    capture = merge(parts)
+    return replace(capture, notes=(*notes, *capture.notes)), parts
+
+
+def _are_several(parts: list[Part]) -> bool:
+    """Whether two texts hold a map of the same kind, which one machine's texts have no need for."""
+    seen: dict[MapSource, str] = {}
+    return any(
+        seen.setdefault(found.source, part.name) != part.name for part in parts for found in part.reading.maps
+    )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from xenp2m.prediction import WhatIf
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One input that stands for one machine.
+    """One input that stands for one machine; an archive may turn out to hold several.
 
     ``number`` is the machine's key, ``key`` the hash of what its results depend on.  ``data`` is the text of
     a record; of a file or a folder ``source`` is the path or the URL.  ``files`` is what a file ("") or a

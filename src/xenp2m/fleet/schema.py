@@ -61,13 +61,13 @@ _SOURCE = Column("source", "text", "the input that it was read from, in full")
 
 _INPUTS = Table(
     "inputs",
-    "an input: a record, a file, an archive or a folder that was taken as one machine",
+    "what was taken as one machine: a record, a file, an archive or a report in one, a folder",
     (
         _MACHINE,
         _NAME,
         _SOURCE,
         Column("form", "text", "`record`, `file` or `folder`"),
-        Column("size", "uint64", "its bytes, as stored"),
+        Column("size", "uint64", "its bytes, as stored; of a report in an archive those of the archive"),
         Column("usable", "bool", "whether it gave a machine to predict; if not, `failures` says why"),
     ),
 )

@@ -2,7 +2,8 @@
 
 * A file whose text is a JSON object a line (NDJSON, plain or compressed; always by the names ``*.ndjson`` and
   ``*.jsonl``) holds a machine a line.
-* Any other file (a log, a capture, an archive, a support bundle) is one machine.
+* Any other file (a log, a capture, an archive, a support bundle) is one machine, or as many as the archive
+  turns out to hold when it is worked on.
 * A folder that holds what ``xenp2m predict FOLDER`` knows by name (dmesg.txt, proc/iomem, sos_commands, ...)
   is one machine.  Of any other folder each file and each folder in it is looked at by the same rules; links,
   hidden files, fleets and what is no plain file are passed over.

@@ -6,21 +6,22 @@ process on any machine, and again if the first one was lost.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pyarrow as pa
 
-from xenp2m.capture import Capture, read_files, read_record, read_text, require_map
+from xenp2m.capture import Capture, read_machines, read_record, read_text, require_map
 from xenp2m.catalogue.model import RecordKind
 from xenp2m.catalogue.store import entry_of
 from xenp2m.check.findings import Case, FindingRule, all_rules, findings_of
 from xenp2m.errors import InputError, LimitError, MissingFactError, UsageError, Xenp2mError
 from xenp2m.fleet.carry import at_hand
-from xenp2m.fleet.content import clean
+from xenp2m.fleet.content import as_bytes, clean
 from xenp2m.fleet.item import Chunk, Item
 from xenp2m.fleet.reach import UnreachableError, shown
 from xenp2m.fleet.rows import Rows
@@ -36,15 +37,16 @@ _RECORD_KINDS = frozenset(kind.value for kind in RecordKind)
 
 
 def work(chunk: Chunk, started: Callable[[int], None] = lambda index: None) -> dict[str, pa.Table]:
-    """Predict every machine of a chunk under its kernels; ``started`` is told each item that is begun.
+    """Predict every machine of a chunk under its kernels.
 
+    ``started`` is told the index of each item that is begun, of an archive with every machine in it again.
     Nothing that an item holds makes this fail: what cannot be predicted is a row of ``failures``.  Raises
     MemoryError, after which the process is not to be used any more.
     """
     rows = Rows()
     for index, item in enumerate(chunk.items):
         started(index)
-        _add(rows, item, chunk)
+        _add(rows, item, chunk, partial(started, index))
     try:
         return rows.tables()
     except (pa.ArrowException, ValueError, OverflowError, TypeError):
@@ -69,26 +71,34 @@ def _alone(item: Item, chunk: Chunk) -> dict[str, pa.Table]:
         return rows.tables()
 
 
-def _add(rows: Rows, item: Item, chunk: Chunk) -> None:
-    """Add what there is to say of one item."""
-    known: tuple[Capture, str | None] | None = None
-    problem = item.problem
-    if problem is None:
-        try:
-            known = _read(item)
-        except MemoryError:
-            raise
-        except Exception as error:
-            problem = _problem(error)
-    if item.new:
-        rows.add("inputs", item.machine, item.name, item.place, item.form, item.size, known is not None)
-    settled = problem is None or problem[0] not in TRANSIENT
-    rows.add("work", item.number, item.key if settled else _NO_KEY, " ".join(chunk.kernels))
-    if known is None:
-        if item.new and problem is not None:
-            _fail(rows, item, None, problem)
-        return
-    capture, product = known
+def _add(rows: Rows, item: Item, chunk: Chunk, started: Callable[[], None] = lambda: None) -> None:
+    """Add what there is to say of one item, of each machine in it if it is an archive of several."""
+    kernels = " ".join(chunk.kernels)
+    settled = True
+    for machine, capture, product in _found(item):
+        if machine.number != item.number:
+            started()
+            rows.add("work", machine.number, machine.key, kernels)
+        settled = settled and (machine.problem is None or machine.problem[0] not in TRANSIENT)
+        if item.new:
+            rows.add(
+                "inputs",
+                machine.machine,
+                machine.name,
+                machine.place,
+                item.form,
+                item.size,
+                capture is not None,
+            )
+        if capture is not None:
+            _predict(rows, machine, chunk, capture, product)
+        elif item.new and machine.problem is not None:
+            _fail(rows, machine, None, machine.problem)
+    rows.add("work", item.number, item.key if settled else _NO_KEY, kernels)
+
+
+def _predict(rows: Rows, item: Item, chunk: Chunk, capture: Capture, product: str | None) -> None:
+    """Add what every kernel makes of a machine."""
     if item.new:
         rows.machine(item.machine, item.name, item.place, product, capture)
     of_capture = item.new
@@ -122,11 +132,50 @@ class _NotWholeError(MissingFactError):
     """The record has a map that is not the machine's whole one."""
 
 
-def _read(item: Item) -> tuple[Capture, str | None]:
-    """Return an input's machine and its make and model; raises Xenp2mError when it has no whole map."""
-    if item.form != "record":
+def _found(item: Item) -> Iterator[tuple[Item, Capture | None, str | None]]:
+    """Yield the machine of an item, its capture, and its make and model.
+
+    Of an archive of several machines each is yielded as an item of its own.  Where there is no capture, the
+    item has a problem.
+    """
+    if item.problem is not None:
+        yield item, None, None
+        return
+    try:
+        if item.form == "record":
+            yield item, *_record(item)
+            return
         with at_hand(item) as path:
-            return require_map(read_files([path], called=shown(item.source))), None
+            for place, found in read_machines(path, called=shown(item.source)):
+                machine = _within(item, place) if place else item
+                try:
+                    yield machine, require_map(_whole(found)), None
+                except Xenp2mError as error:
+                    yield replace(machine, problem=_problem(error)), None, None
+    except MemoryError:
+        raise
+    except Exception as error:
+        yield replace(item, problem=_problem(error)), None, None
+
+
+def _whole(found: Capture | Xenp2mError) -> Capture:
+    if isinstance(found, Xenp2mError):
+        raise found
+    return found
+
+
+def _within(item: Item, place: str) -> Item:
+    """Return the item of a machine in an archive of several; it is done, and replaced, with the archive."""
+    number, key = (
+        hashlib.blake2b(known + as_bytes(place), digest_size=len(known)).digest()
+        for known in (item.number.to_bytes(8), item.key)
+    )
+    name, source = (f"{of}/{clean(place)}" for of in (item.name, item.source))
+    return replace(item, number=int.from_bytes(number), key=key, name=name, source=source)
+
+
+def _record(item: Item) -> tuple[Capture, str | None]:
+    """Return a record's machine and its make and model; raises Xenp2mError when it has no whole map."""
     value = _object(item)
     if value.get("format") is not None:
         return require_map(read_text(item.data, item.name)), _text(value.get("product"))

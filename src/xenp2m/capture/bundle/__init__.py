@@ -6,6 +6,18 @@ Nothing is unpacked to disk.  Links are not followed, names are only compared, a
 
 from xenp2m.capture.bundle.contents import Alternatives, Contents, read_archive
 from xenp2m.capture.bundle.folder import files_to_read, read_folder
+from xenp2m.capture.bundle.kinds import SeveralMachinesError
+from xenp2m.capture.bundle.several import read_several
 from xenp2m.capture.bundle.walk import HEAD, is_bundle
 
-__all__ = ["HEAD", "Alternatives", "Contents", "files_to_read", "is_bundle", "read_archive", "read_folder"]
+__all__ = [
+    "HEAD",
+    "Alternatives",
+    "Contents",
+    "SeveralMachinesError",
+    "files_to_read",
+    "is_bundle",
+    "read_archive",
+    "read_folder",
+    "read_several",
+]

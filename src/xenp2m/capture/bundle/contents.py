@@ -39,26 +39,23 @@ class Alternatives(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a bundle holds of its machine, and notes on what was chosen and what was left alone."""
+    """What a bundle holds of its machine, and notes on what was chosen and what was left alone.
+
+    ``by_content`` says that no name in it was known, and its texts are all that look like one.
+    """
 
     parts: tuple[Alternatives, ...]
     notes: tuple[Note, ...]
+    by_content: bool = False
 
 
 def read_archive(file: IO[bytes], name: str) -> Contents:
     """Read the texts of an archive or a compressed file; ``name`` is what messages call it.
 
     Raises FormatError for damage, LimitError for what no real bundle is, MissingFactError when nothing in it
-    is known, UsageError when it holds reports of several machines.
+    is known, SeveralMachinesError when it holds reports of several machines.
     """
-    size = file.seek(0, 2)
-
-    def members(walk: Walk) -> Iterator[Member]:
-        file.seek(0)
-        walk.budget.packed = size
-        return walk.members(file)
-
-    contents = gather(members, name)
+    contents = gather(passage(file), name)
     if not contents.parts:
         raise MissingFactError(
             "no member is a known text",
@@ -69,6 +66,18 @@ def read_archive(file: IO[bytes], name: str) -> Contents:
     return contents
 
 
+def passage(file: IO[bytes]) -> Members:
+    """Return the passage through an archive or a compressed file."""
+    size = file.seek(0, 2)
+
+    def members(walk: Walk) -> Iterator[Member]:
+        file.seek(0)
+        walk.budget.packed = size
+        return walk.members(file)
+
+    return members
+
+
 def gather(members: Members, name: str, join: str = ": ") -> Contents:
     """Go through a bundle and keep the texts of its machine; there may be none.
 
@@ -76,7 +85,7 @@ def gather(members: Members, name: str, join: str = ": ") -> Contents:
     Raises what ``read_archive`` raises.
     """
     walk = Walk(name, Budget(name), join)
-    kept = _Kept(walk)
+    kept = Kept(walk)
     hits: list[Hit] = []
     for member in members(walk):
         if not member.path:
@@ -91,8 +100,8 @@ def gather(members: Members, name: str, join: str = ": ") -> Contents:
 
 
 @dataclass
-class _Kept:
-    """The members that were kept, by path, and what there is to say of each."""
+class Kept:
+    """The members of a passage that were kept, by path, and what there is to say of each."""
 
     walk: Walk
     texts: dict[str, RawText] = field(default_factory=dict)
@@ -117,6 +126,7 @@ class _Kept:
             self.notes[member.path] = Note(Severity.WARNING, told, reader.name)
 
     def all_notes(self) -> tuple[Note, ...]:
+        """Return what there is to say of all of them."""
         return (*self.walk.notes, *self.notes.values())
 
     def contents(self, choice: Choice) -> Contents:
@@ -146,13 +156,13 @@ class _Kept:
 
 def _by_content(members: Members, name: str, join: str) -> Contents:
     walk = Walk(name, Budget(name), join)
-    kept = _Kept(walk)
+    kept = Kept(walk)
     for examined, member in enumerate(members(walk)):
         if examined == MAX_EXAMINED or len(kept.texts) == MAX_FOUND:
             told = f"{examined} members were looked at and {len(kept.texts)} are read; the rest is not"
             walk.notes.append(Note(Severity.WARNING, told, name))
             break
-        if _is_known_text(member):
+        if is_known_text(member):
             kept.add(member)
     walk.finish()
     if not kept.texts:
@@ -160,10 +170,11 @@ def _by_content(members: Members, name: str, join: str) -> Contents:
     told = f"members known by what they hold: {_some(tuple(kept.texts))}"
     note = Note(Severity.INFO, told, name)
     parts = tuple(Alternatives(frozenset(), (text,)) for text in kept.texts.values())
-    return Contents(parts, (note, *kept.all_notes()))
+    return Contents(parts, (note, *kept.all_notes()), by_content=True)
 
 
-def _is_known_text(member: Member) -> bool:
+def is_known_text(member: Member) -> bool:
+    """Whether a member looks like a text that can be read."""
     head = member.reader.peek(CHUNK)
     return bool(head.strip()) and not binary_kind(head) and bool(formats.detect(Text(member.path, head)))
 

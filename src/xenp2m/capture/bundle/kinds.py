@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -167,6 +167,10 @@ _LIKELY = re.compile(
 )
 
 
+class SeveralMachinesError(UsageError):
+    """A bundle holds reports of several machines where one is asked for."""
+
+
 class Hit(NamedTuple):
     """One reading of a member's path: as the ``rank``-th member of a kind whose root is ``root``."""
 
@@ -217,7 +221,7 @@ def choose(hits: Iterable[Hit], name: str) -> Choice | None:
     """Choose the bundle nearest to the top, of several the one whose kind knows most members.
 
     Members at the same depth in different folders belong together when they are of different parts.  Returns
-    None when there is nothing but logs of earlier boots.  Raises UsageError for reports of several machines.
+    None when there is nothing but logs of earlier boots.  Raises SeveralMachinesError.
     """
     groups: dict[tuple[str, str], list[Hit]] = {}
     for hit in hits:
@@ -258,6 +262,26 @@ def choose(hits: Iterable[Hit], name: str) -> Choice | None:
     return Choice(first[1], tuple(used.values()), gives, earlier, tuple(others))
 
 
+def reports(hits: Iterable[Hit]) -> dict[str, list[Hit]]:
+    """Return the hits of each machine where ``choose`` finds several, by the folder of its report."""
+    found = list(hits)
+    roots = {hit.root for hit in found if hit.part is not Part.EARLIER}
+    outer = {root for root in roots if not any(root != other and root.startswith(other) for other in roots)}
+    groups: dict[str, list[Hit]] = {root: [] for root in sorted(outer)}
+    for hit in found:
+        for root in _above(hit.path):
+            if root in groups:
+                groups[root].append(hit)
+                break
+    return groups
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the folders that a path lies in, as roots are written, from the top down."""
+    yield ""
+    yield from (path[: match.end()] for match in re.finditer("/", path))
+
+
 def _depth(root: str) -> int:
     return root.count("/")
 
@@ -267,7 +291,7 @@ def _parts(group: Sequence[Hit]) -> set[Part]:
 
 
 def _refuse(name: str, first: str, other: str) -> None:
-    raise UsageError(
+    raise SeveralMachinesError(
         "reports of several machines in it",
         where=name,
         expected="one machine; name its folder or archive",

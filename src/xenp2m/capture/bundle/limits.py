@@ -13,6 +13,8 @@ CHUNK = 64 * KIB
 """How much is read at a time."""
 MAX_ARCHIVES = 64
 """Archives in a bundle that are opened; others are passed over."""
+MAX_REPORTS = 5000
+"""The same where each may be a machine's report."""
 MAX_DEPTH = 4
 """How deep archives lie in one another; a log packed in a report packed for a mail is three."""
 MAX_FOLDERS = 32
@@ -42,10 +44,11 @@ class Budget:
     """Counts what reading one bundle has cost; each method raises LimitError when it is too much.
 
     ``name`` is the bundle's.  ``packed`` and ``unpacked`` are bytes: those read of the bundle itself, and
-    those that came of them in all layers.
+    those that came of them in all layers.  ``most_archives`` is how many archives in it are opened.
     """
 
     name: str
+    most_archives: int = MAX_ARCHIVES
     packed: int = 0
     unpacked: int = 0
     members: int = 0
@@ -74,7 +77,7 @@ class Budget:
             raise LimitError("too many members", where=self.name, expected=f"at most {MAX_MEMBERS}")
 
     def keep(self, size: int) -> None:
-        """Count bytes that stay in memory."""
+        """Count bytes that stay in memory; less than 0 of them are let go."""
         self._kept += size
         if self._kept > MAX_KEPT:
             raise LimitError(

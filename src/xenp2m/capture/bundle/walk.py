@@ -10,7 +10,7 @@ from typing import IO
 from xenp2m.capture.bundle.cpio import is_cpio, read_cpio
 from xenp2m.capture.bundle.entry import Entry
 from xenp2m.capture.bundle.kinds import is_wanted, unpacked_name
-from xenp2m.capture.bundle.limits import MAX_ARCHIVES, MAX_DEPTH, MAX_KEPT, Budget
+from xenp2m.capture.bundle.limits import MAX_DEPTH, MAX_KEPT, Budget
 from xenp2m.capture.bundle.streams import CutError, Reader, Source, Unpacked, compression
 from xenp2m.capture.bundle.tar import BLOCK, is_tar, read_tar
 from xenp2m.capture.bundle.zip import MAGIC, read_zip
@@ -70,7 +70,7 @@ class Walk:
         inner = max(inner, depth + 1)
         self._check_depth(inner)
         self.budget.archives += 1
-        if self.budget.archives > MAX_ARCHIVES:
+        if self.budget.archives > self.budget.most_archives:
             self._passed_over += 1
             return
         try:
