@@ -56,6 +56,7 @@ def test_32_bit_rom_and_io() -> None:
         "pci 0000:00:15.0: can't claim BAR 0 [mem 0xfff00000-0xffffffff pref]: no compatible bridge window",
         "pci 0000:00:15.0: BAR 0: address space collision on of device [0xfeb00000-0xfeb7ffff]",
         "pci 0000:00:15.0: reg 0x10: [mem 0x00000000-0xffffffff disabled]",
+        "pci 0000:00:15.0: BAR 0: [mem 0xd0000000-0xdfffffff] conflicts with Reserved [mem 0xc0000000-0xf]",
     ],
 )
 def test_bars_without_a_place(line: str) -> None:
@@ -103,6 +104,19 @@ def test_virtual_functions_of_kernels_that_print_one_share() -> None:
     )
     assert [bar.index for bar in capture.machine.bars] == [7, 10]
     assert any("one virtual function" in note.text for note in capture.notes)
+
+
+def test_a_placement_does_not_depend_on_the_line_after_it() -> None:
+    machine = bars_of(
+        "pci 0000:00:1c.0: bridge window [mem 0x4017000000-0x40171fffff 64bit pref]: assigned",
+        "pci 0000:00:1c.4: bridge window [mem size 0x00200000 64bit pref]: can't assign; no space",
+        "pci 0000:03:00.0: BAR 0 [mem 0x4000000000-0x400fffffff 64bit pref]: assigned",
+        "pci 0000:03:00.0: BAR 2 [mem size 0x10000000 64bit pref]: can't assign; no space",
+        "pci 0000:04:00.0: ROM [mem 0x80100000-0x8010ffff pref]: assigned",
+        "pci 0000:05:00.0: BAR 0 [mem 0xfe200000-0xfe20ffff]: can't claim; no compatible bridge window",
+    ).machine
+    assert [bar.label for bar in machine.bars] == ["0000:03:00.0/0", "0000:04:00.0/6"]
+    assert machine.windows == (Window("0000:00:1c.0", 0x4017000000, 0x4017200000),)
 
 
 def test_windows_are_kept_apart() -> None:

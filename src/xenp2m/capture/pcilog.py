@@ -40,11 +40,11 @@ _VF_SPACE = re.compile(rb"VF\(n\) BAR ?(\d) space:\s*" + _RANGE)
 _BAR = re.compile(rb"\b(VF )?BAR (\d{1,2})\b|^ROM(?=[: ])")
 _UNPLACED = re.compile(
     rb"releasing|failed to assign|can'?t assign|can'?t claim|can'?t allocate|cannot assign|no space|collision"
-    rb"|not assigned|unassigned|no parent|no compatible|disabled"
+    rb"|not assigned|unassigned|no parent|no compatible|conflict|disabled"
 )
 _BROKEN = re.compile(
-    rb"(?:\[mem[^\]]{0,80}|:|\breg (?:0x)?[0-9a-f]{2,3}|\bspace|\bBAR \d+|assigned|releasing|window"
-    rb"|bus resource)\s*$"
+    rb"(?:\[mem[^\]]{0,80}|:|\breg (?:0x)?[0-9a-f]{2,3}|\bspace|\bBAR \d+|(?<!\]: )(?:assigned|releasing)"
+    rb"|window|bus resource)\s*$"
 )
 """How a line ends that a mail program has broken before its resource is told."""
 _SIZE_ONLY = re.compile(rb"\[mem +size ")
