@@ -20,7 +20,7 @@ MARKERS = (b" vendor 0x", b"/resource:0x")
 _ROW = rb"(0x[0-9a-f]{16}) (0x[0-9a-f]{16}) (0x[0-9a-f]{16})"
 _LINE = re.compile(
     QUOTE + rb"(?:device ([0-9a-f:.]+) vendor 0x[0-9a-f]+ device 0x[0-9a-f]+ class (0x[0-9a-f]+)"
-    rb"|(?:\S{0,120}/([0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/resource:)?" + _ROW + rb")[ \t]*\r?$",
+    rb"|(?:(?:\S{0,120}/)?([0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])/resource:)?" + _ROW + rb")[ \t]*$",
     re.MULTILINE,
 )
 _MEMORY, _PREFETCH, _64BIT, _DISABLED, _UNSET = 0x200, 0x2000, 0x100000, 0x10000000, 0x20000000

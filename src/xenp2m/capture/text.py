@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,8 +28,10 @@ _MAGIC = {
     b"KDUMP   ": "a kdump file",
 }
 _ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
-QUOTE = rb"^(?:[ \t]{0,8}[>|]){0,16}[ \t]{0,64}"
-"""The start of a line: mail quoting to a sane depth, and indentation."""
+_BREAK = re.compile(rb"<br ?/?>\n?")
+_CLOCK = rb"(?:\[?[\d \t:.,TZ+-]{0,24}\d\d:\d\d:\d\d[\d:.,Z+-]{0,16}\]?[ \t]{1,64})?"
+QUOTE = rb"^(?:[ \t]{0,8}[>|]){0,16}[ \t]{0,64}" + _CLOCK
+"""The start of a line: mail quoting to a sane depth, indentation, the time that a terminal's log adds."""
 _QUOTE = re.compile(rb"(?:[ \t]{0,3}[>|]){1,16}")
 SMALL = 1 << 20
 """A text that may be searched line by line for what has no literal to look for."""
@@ -63,7 +66,7 @@ class Text:
         """Return the line that holds the byte at ``offset``."""
         start = self.data.rfind(b"\n", 0, offset) + 1
         end = self.data.find(b"\n", offset)
-        return Line(start, self.data[start : end if end >= 0 else len(self.data)].rstrip(b"\r"))
+        return Line(start, self.data[start : end if end >= 0 else len(self.data)])
 
     def line_after(self, line: Line) -> Line | None:
         """Return the next line, or None at the end."""
@@ -86,7 +89,7 @@ class Text:
         """Yield every line in ``[start, end)``."""
         at = start
         for raw in self.data[start:end].split(b"\n"):
-            yield Line(at, raw.rstrip(b"\r"))
+            yield Line(at, raw)
             at += len(raw) + 1
 
     @cached_property
@@ -96,7 +99,7 @@ class Text:
 
 
 def load(data: bytes | str, name: str) -> Text:
-    """Make a Text: UTF-16 decoded, colour codes, stray NULs and HTML escapes of mail archives taken out.
+    """Make a Text: UTF-16 decoded, lines ended by LF, blanks that are blanks, no colours, no HTML.
 
     Raises FormatError for a binary file, LimitError past MAX_TEXT and MissingFactError for an empty one.
     """
@@ -119,12 +122,13 @@ def load(data: bytes | str, name: str) -> Text:
         )
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raw = raw.decode("utf-16", "replace").encode()
-    if b"\0" in raw:
-        raw = raw.replace(b"\0", b"")
+    raw = raw.removeprefix(codecs.BOM_UTF8).replace(b"\0", b"").replace(b"\xc2\xa0", b" ")
+    # Serial consoles end lines in CR LF, LF CR and CR CR LF.
+    raw = raw.replace(b"\r", b"" if b"\n" in raw else b"\n")
     if b"\x1b" in raw:
         raw = _ESCAPE.sub(b"", raw)
-    if len(raw) <= _MAIL and (b"&gt;" in raw or b"&lt;" in raw):
-        raw = raw.replace(b"&gt;", b">").replace(b"&lt;", b"<")
+    if len(raw) <= _MAIL:
+        raw = _BREAK.sub(b"\n", raw).replace(b"&gt;", b">").replace(b"&lt;", b"<").replace(b"&nbsp;", b" ")
     return Text(name, raw)
 
 
