@@ -200,8 +200,48 @@ def test_xen_pv_kernel_with_remapping() -> None:
     assert (middle.observed.remapped, middle.observed.last_pfn) == (12, 2048)
 
 
-def test_bare_metal_log_observes_nothing() -> None:
-    assert read_text(plain([BANNER, *linux_new(LAPTOP)]), "log").observed is None
+@pytest.mark.parametrize("kind", ["", "Xen HVM", "Xen PVH"])
+def test_a_log_of_no_pv_kernel_observes_nothing(kind: str) -> None:
+    guest = [f"Hypervisor detected: {kind}", f"Booting paravirtualized kernel on {kind}"] if kind else []
+    capture = read_text(plain([BANNER, *linux_new(LAPTOP), *guest]), "log")
+    assert capture.observed is None
+    assert capture.machine.e820_source is MapSource.FIRMWARE
+
+
+@pytest.mark.parametrize(
+    ("command", "limit"),
+    [
+        ("Command line: ro mem=4096MB quiet", 4 << 30),
+        ("Kernel command line: ro memory=5 xmem=7G mem=2048m", 2 << 30),
+        ("Command line: mem=nopentium mem=0x80000000 memmap=1G!4G", 2 << 30),
+        ("Command line: root=/dev/mapper/a-long-name-of-a-volume ro\n> mem=3G quiet", 3 << 30),
+        ('{"MESSAGE":"Command line: ro mem=1G","PRIORITY":"6"}', 1 << 30),
+        ("Command line: ro\n(XEN) [2026-02-11 10:00:00] Command line: mem=8G dom0_mem=2G", None),
+    ],
+)
+def test_the_kernels_memory_limit(command: str, limit: int | None) -> None:
+    assert read_text(plain([BANNER, command, *linux_new(LAPTOP)]), "log").machine.mem_limit == limit
+
+
+def test_entries_that_a_paste_has_put_on_one_line() -> None:
+    lines = [BANNER, " ".join(f"[    0.000000] {line}" for line in linux_new(LAPTOP))]
+    assert read_text(plain(lines), "forum").machine.e820 == LAPTOP
+
+
+@pytest.mark.parametrize(
+    ("said", "vendor"),
+    [
+        ("12th Gen Intel(R) Core(TM) i7-12700", "Intel"),
+        ("Genuine Intel(R) CPU 0000 @ 2.20GHz", "Intel"),
+        ("AMD Eng Sample: 100-000000053-04_32/20_N", "AMD"),
+        ("Hygon C86 7185 32-core Processor", "Hygon"),
+        ("QEMU Virtual CPU version 2.5+", None),
+    ],
+)
+def test_the_vendor_of_the_processor(said: str, vendor: str | None) -> None:
+    line = f"smpboot: CPU0: {said} (family: 0x6, model: 0x97, stepping: 0x2)"
+    machine = read_text(plain([BANNER, line]), "log").machine
+    assert (machine.cpu_vendor, machine.cpu_family) == (vendor, 6)
 
 
 @pytest.mark.parametrize(

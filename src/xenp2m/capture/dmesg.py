@@ -9,6 +9,7 @@ PV kernel; ``user:``, ``modified:`` and ``reserve setup_data:`` are the kernel's
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 from xenp2m.capture.maplines import CUT, TYPE, Group, Located, choose, group, make_entry, type_number
@@ -37,11 +38,10 @@ _BANNER = re.compile(rb"Linux version (\d+\.\d+\S*) \(")
 _WHO = re.compile(rb"(?<![\w-])(BIOS-e820|BIOS-e801|BIOS-88|Xen): +(?=\[mem|[0-9a-f]{8,} -|\[$|$)")
 _NEW = re.compile(rb"\[mem\s+0x([0-9a-f]+)\s*-\s*0x([0-9a-f]+)\]\s+" + TYPE)
 _OLD = re.compile(rb"([0-9a-f]{8,})\s+-\s+([0-9a-f]{8,})\s+" + TYPE)
-_GAP = re.compile(rb": +\[gap ")
-_COMMAND = re.compile(rb"(?<!\(XEN\) )(?:Kernel command line|Command line): *([^\n]*)")
-_MEM = re.compile(rb"(?:^|\s)mem=(\d{1,15}[KMGTkmgt]?|0x[0-9a-fA-F]+)(?=\s|$)")
+_MEM = re.compile(rb"\smem=((?:0x[0-9a-fA-F]{1,16}|\d{1,15})[KMGTkmgt]?)")
+"""As memparse() reads it: what follows the number and its unit does not count."""
 _CPU = re.compile(
-    rb"CPU0: (Intel|AMD|Hygon|Genuine Intel|Authentic AMD)?[^\n]{0,120}?"
+    rb"CPU0: (?:[^\n(]{0,40}?\b(Intel|AMD|Hygon)\b)?[^\n]{0,120}?"
     rb"\((?:family: |fam: )(?:0x)?([0-9a-f]{1,4})"
 )
 _IO_APIC = re.compile(rb"IOAPIC\[\d+\]: apic_id \d+, version \d+, address (0x[0-9a-f]{1,16})")
@@ -49,14 +49,8 @@ _LOCAL_APIC = re.compile(rb"Local APIC address (0x[0-9a-f]{1,16})")
 _MAX_ARCH = re.compile(rb"max_arch_pfn = 0x([0-9a-f]+)")
 _XEN_VERSION = re.compile(rb"Xen version: (\d+\.\d+\S*)")
 _PHYSICAL = re.compile(rb"DMAR: Host address width (\d{1,3})")
-_PV = (b"paravirtualized kernel on Xen", b"Hypervisor detected: Xen PV", b"Booting kernel on Xen")
-_VENDORS = {
-    b"Intel": "Intel",
-    b"Genuine Intel": "Intel",
-    b"AMD": "AMD",
-    b"Authentic AMD": "AMD",
-    b"Hygon": "Hygon",
-}
+_ON_XEN = (b"paravirtualized kernel on Xen", b"Hypervisor detected: Xen PV", b"Booting kernel on Xen")
+_NOT_PV = (b"Xen HVM", b"Xen PVH")
 
 
 class Boot(NamedTuple):
@@ -83,10 +77,18 @@ def read(text: Text, boot: int | None) -> Reading:
     head = min(chosen.end, chosen.start + HEAD)
     data = text.data[chosen.start : head]
     pci = read_pci(text, chosen.start, chosen.end)
-    is_pv = any(sign in data for sign in _PV) or any(m.source is MapSource.DOM0_FINAL for m in maps)
+    is_pv = any(m.source is MapSource.DOM0_FINAL for m in maps) or any(
+        not any(other in line.text for other in _NOT_PV)
+        for line in text.lines_with(*_ON_XEN, start=chosen.start, end=head)
+    )
     known = chosen.release is not None or b"max_arch_pfn" in data
     observed = read_setup(text, chosen.start, head, chosen.release) if is_pv else None
-    facts = _facts(data, chosen.release, notes, text.where(chosen.start))
+    limit = _mem_limit(text, chosen.start, head)
+    if limit:
+        notes.append(
+            Note(Severity.INFO, f"the kernel was started with mem={limit}", text.where(chosen.start))
+        )
+    facts = replace(_facts(data, chosen.release), mem_limit=parse_size(limit) if limit else None)
     if maps and not is_pv:
         _check_end(data, maps[0], notes)
     return Reading(
@@ -157,18 +159,15 @@ def _maps(text: Text, boot: Boot, notes: list[Note]) -> list[FoundMap]:
     unreadable: list[int] = []
     for start in sorted(lines):
         line = lines[start]
-        who = _WHO.search(line.text)
-        if who is None or _GAP.search(line.text):
-            continue
-        source = MapSource.DOM0_FINAL if who[1] == b"Xen" else MapSource.FIRMWARE
-        entry = _entry(text, start, line.text[who.end() :])
-        if entry is None:
-            whole = joined(text, line)
-            entry = _entry(text, start, whole[who.end() :])
-        if entry is None:
-            unreadable.append(start)
-            continue
-        found[source].append(Located(start, entry, quote_depth(line.text)))
+        for who in _WHO.finditer(line.text):  # several where a paste has lost its line ends
+            source = MapSource.DOM0_FINAL if who[1] == b"Xen" else MapSource.FIRMWARE
+            entry = _entry(text, start, line.text[who.end() :])
+            if entry is None:
+                entry = _entry(text, start, joined(text, line)[who.end() :])
+            if entry is None:
+                unreadable.append(start)
+                continue
+            found[source].append(Located(start, entry, quote_depth(line.text)))
     if unreadable:
         last = text.line_after(text.line_at(unreadable[-1])) is None
         what = CUT if last else "unreadable entry line, ignored"
@@ -198,18 +197,23 @@ def _entry(text: Text, at: int, said: bytes) -> E820Entry | None:
     return None if kind is None else make_entry(text, at, start, end, kind)
 
 
-def _facts(data: bytes, release: str | None, notes: list[Note], where: str) -> Machine:
+def _mem_limit(text: Text, start: int, end: int) -> str | None:
+    # A mail program may have broken the line; Xen's own command line may stand in the same log.
+    said = (
+        joined(text, line).partition(b"(XEN)")[0]
+        for line in text.lines_with(b"ommand line: ", start=start, end=end)
+    )
+    own = [line for line in said if b"ommand line: " in line]
+    found = _MEM.findall(own[-1]) if own else []
+    return found[-1].decode() if found else None
+
+
+def _facts(data: bytes, release: str | None) -> Machine:
     cpu = _CPU.search(data)
     max_arch = _MAX_ARCH.search(data)
     version = _XEN_VERSION.search(data)
     physical = _PHYSICAL.search(data)
     local = _LOCAL_APIC.search(data)
-    mem_limit = None
-    commands = [m[1] for m in _COMMAND.finditer(data)]
-    limit = _MEM.findall(commands[-1]) if commands else []
-    if limit:
-        mem_limit = parse_size(limit[-1].decode())
-        notes.append(Note(Severity.INFO, f"the kernel was started with mem={limit[-1].decode()}", where))
     bits = None
     if max_arch:
         bits = 64 if int(max_arch[1], 16) > 0x1000000 else 32
@@ -219,12 +223,11 @@ def _facts(data: bytes, release: str | None, notes: list[Note], where: str) -> M
         kernel_release=release,
         bits=bits,
         xen_version=version[1].decode("ascii", "replace") if version else None,
-        cpu_vendor=_VENDORS.get(cpu[1]) if cpu else None,
+        cpu_vendor=cpu[1].decode() if cpu and cpu[1] else None,
         cpu_family=int(cpu[2], 16) if cpu else None,
         physical_bits=int(physical[1]) if physical else None,
         io_apics=tuple(dict.fromkeys(int(m[1], 16) for m in _IO_APIC.finditer(data))),
         local_apic=int(local[1], 16) if local else None,
-        mem_limit=mem_limit,
     )
 
 
