@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from capture.writers import LAPTOP, QUOTES, linux_new, plain, xen_new, xen_old
-from xenp2m.capture import read_text
+from xenp2m.capture import Severity, read_text
 from xenp2m.errors import UsageError
-from xenp2m.machine import MapSource
+from xenp2m.machine import E820Entry, MapSource
 
 DOM0 = """\
 (XEN) Command line: placeholder dom0_mem=1024M,max:2048M loglvl=all
@@ -130,3 +130,48 @@ def test_endless_numbers_are_no_numbers() -> None:
     )
     machine = read_text(text, "console").machine
     assert machine.nr_pages is None
+
+
+def test_the_last_xen_boot_with_a_map_counts() -> None:
+    text = plain(
+        ["(XEN) Xen version 4.17.2 (b)", *xen_new(LAPTOP), "(XEN) Xen version 4.17.3 (b)", "(XEN) Bo"]
+    )
+    capture = read_text(text, "serial")
+    assert (capture.machine.e820, capture.machine.xen_version) == (LAPTOP, "4.17.2")
+    assert any("Xen boot 1 of 2" in note.text for note in capture.notes)
+
+
+def test_a_guests_word_of_xens_version_is_no_boot() -> None:
+    guest = ["(d1) [    0.000000] Hypervisor detected: Xen HVM", "(d1) [    0.000000] Xen version 4.17."]
+    text = plain(["(XEN) Xen version 4.17.2 (b)", *xen_new(LAPTOP), *guest])
+    assert read_text(text, "console").machine.xen_version == "4.17.2"
+
+
+def test_maps_that_are_not_xens_own() -> None:
+    more = (*LAPTOP, E820Entry(0x280000000, 0x380000000, 1), E820Entry(0x380000000, 0x380001000, 3))
+    firmware = ["(XEN) Initial Xen-e820 RAM map:", *xen_old(more)[1:], "(XEN) Truncating memory map"]
+    dom0 = ["(XEN) Dom0 memory map:", *xen_new(more)[1:]]
+    capture = read_text(plain([*firmware, *xen_new(LAPTOP), *dom0]), "console")
+    assert capture.machine.e820 == LAPTOP
+    assert not [note for note in capture.notes if note.severity is Severity.WARNING]
+
+
+def test_xen_entries_that_a_paste_has_put_on_one_line() -> None:
+    assert read_text(" ".join(xen_old(LAPTOP)) + "\n", "forum").machine.e820 == LAPTOP
+
+
+@pytest.mark.parametrize(
+    ("said", "dom0_mem", "most"),
+    [
+        ("(XEN) Command line: dom0_mem=2G dom0_mem=max:1G,max:4G", "2G,max:1G,max:4G", 1 << 20),
+        ("(XEN) Command line: placeholder loglvl=all guest_loglvl=all\n> dom0_mem=2G", "2G", None),
+        ("Command line: ro quiet\n(XEN) [2026-02-11 10:00:00] Command line: dom0_mem=2G", "2G", None),
+        ("Command line: dom0_mem=262144", "262144", None),
+        ("(XEN) Command line:", None, None),
+    ],
+)
+def test_dom0_mem(said: str, dom0_mem: str | None, most: int | None) -> None:
+    machine = read_text(
+        plain([said, *xen_new(LAPTOP, " " if "(XEN)" not in said else "(XEN) ")]), "log"
+    ).machine
+    assert (machine.dom0_mem, machine.max_reservation) == (dom0_mem, most)

@@ -23,6 +23,7 @@ _NAMES = {
     b"system ram": E820Type.RAM,
     b"reserved": E820Type.RESERVED,
     b"device reserved": E820Type.RESERVED,
+    b"unknown e820 type": E820Type.RESERVED,
     b"acpi data": E820Type.ACPI,
     b"acpi table": E820Type.ACPI,
     b"acpi tables": E820Type.ACPI,
@@ -40,7 +41,7 @@ _NUMBER = re.compile(rb"type (\d{1,15})")
 _ELISION = re.compile(
     QUOTE + rb"[\[(<]?[ \t]{0,8}(?:\.{2,}|\xe2\x80\xa6|snip\b|cut\b|trimmed\b)", re.IGNORECASE | re.MULTILINE
 )
-_HEADER = re.compile(rb"RAM map:")
+_HEADER = re.compile(rb"(?:RAM|Dom0 memory) map:")
 _DIGIT = re.compile(rb"[0-9a-f]")
 _TOP = 1 << 64
 CUT = "the last entry line is cut; entries may be missing"

@@ -8,26 +8,29 @@ Map lines follow a header ``Xen-e820 RAM map:`` (or ``EFI``, ``TBOOT``, ``Multib
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from xenp2m.capture.maplines import TYPE, Located, choose, group, make_entry, type_number
 from xenp2m.capture.model import FoundMap, Note, Reading, Severity
-from xenp2m.capture.text import HEAD, QUOTE, Text, quote_depth
+from xenp2m.capture.text import HEAD, QUOTE, Text, joined, quote_depth
 from xenp2m.errors import UsageError
 from xenp2m.machine import Machine, MapSource
 from xenp2m.units import PAGE_SIZE, parse_size, pfn_up
 
 NAME = "Xen console"
 
-_PREFIX = QUOTE + rb"(?:[^\n]{0,200}?\(XEN\))?[ \t]{0,8}(?:\[[^\]\n,]{1,40}\][ \t]{0,8})?"
+_PREFIX = rb"(?:" + QUOTE + rb"(?:[^\n]{0,200}?\(XEN\))?|\(XEN\))[ \t]{0,8}(?:\[[^\]\n,]{1,40}\][ \t]{0,8})?"
 _ENTRY = re.compile(
     _PREFIX + rb"(?:\[([0-9a-f]{9,}), ?([0-9a-f]{9,})\]|([0-9a-f]{9,}) - ([0-9a-f]{9,}))\s+" + TYPE,
     re.MULTILINE,
 )
 _HEADER = re.compile(rb"(?<!physical )RAM map:")
-_VERSION = re.compile(rb"Xen version (\d+\.\d+\S*)")
-_COMMAND = re.compile(rb"(?:\(XEN\)[^\n]{0,80}?|^[ \t]{0,8})Command line: *([^\n]*)", re.MULTILINE)
+_OTHER = re.compile(rb"Initial [^\n]{1,40} RAM map:|Dom0 memory map:")
+"""Headers of maps that are not Xen's own: firmware's before Xen's edits (e820-verbose), a PVH dom0's."""
+_VERSION = re.compile(rb"Xen version (\d+\.\d+(?:\S*[^\s.])?)(?=\s|$)")
+"""Xen's banner; HVM guests of Xen say ``Xen version 4.17.``."""
 _DOM0_MEM = re.compile(rb"(?:^|\s)dom0_mem=(\S+)")
-_MAXIMUM = re.compile(r"(?:^|,)max:(\d{1,15}[KMGTkmgt]?|0x[0-9a-f]+)(?:,|$)")
+_MAXIMUM = re.compile(r"(?:^|,)max:(\d{1,15}[KMGTkmgt]?|0x[0-9a-f]+)(?=,|$)")
 _CPU = re.compile(rb"CPU Vendor: (\w+), Family (\d{1,4})")
 _IOMMU = re.compile(rb"\[VT-D\] *drhd->address = ([0-9a-f]{1,16})")
 _IO_APIC = re.compile(rb"IOAPIC\[\d+\]: apic_id \d+, version \d+, address (0x[0-9a-f]{1,16})")
@@ -56,62 +59,78 @@ def read(text: Text, boot: int | None) -> Reading:
 
     Raises UsageError when there is no boot of that number, FormatError for a map that cannot be.
     """
-    start, end, boots, notes = _choose_boot(text, boot)
-    head = text.data[start : min(end, start + HEAD)]
+    boots = _boots(text)
+    notes: list[Note] = []
+    start, end = _choose_boot(text, boots, boot, notes)
+    head = text.data[start:end]
     maps = _maps(text, start, head, notes)
     facts = _facts(head, notes, text.where(start))
+    dom0_mem = _dom0_mem(text, start, end)
+    facts = replace(facts, dom0_mem=dom0_mem, max_reservation=_maximum(dom0_mem))
     if maps:
         _check_total(head, maps[0], notes)
     else:
         lack = "Xen's memory map is not in this text: it stands among its first lines (xl dmesg after boot)"
         notes.append(Note(Severity.LACK, lack, text.where(start), "map"))
-    return Reading(format=NAME, maps=tuple(maps), facts=facts, boots=boots, notes=tuple(notes))
+    return Reading(format=NAME, maps=tuple(maps), facts=facts, boots=len(boots), notes=tuple(notes))
 
 
-def _choose_boot(text: Text, number: int | None) -> tuple[int, int, int, list[Note]]:
+def _boots(text: Text) -> list[tuple[int, int]]:
+    """Return where the one-time lines of each boot lie, in bytes."""
     starts = [line.start for line in text.lines_with(b"Xen version ") if _VERSION.search(line.text)]
     headers = [
         line.start
         for line in text.lines_with(b"RAM map:", end=HEAD if starts else None)
-        if _HEADER.search(line.text)
+        if _HEADER.search(line.text) and not _OTHER.search(line.text)
     ]
     if not starts or (headers and headers[0] < starts[0]):
         starts = sorted({*starts, 0}) if starts else headers or [0]
     starts[0] = 0
     ends = [*starts[1:], len(text.data)]
-    if len(starts) == 1:
-        return 0, len(text.data), 1, []
-    if number is not None and not 1 <= number <= len(starts):
+    return [(start, min(end, start + HEAD)) for start, end in zip(starts, ends, strict=True)]
+
+
+def _choose_boot(
+    text: Text, boots: list[tuple[int, int]], number: int | None, notes: list[Note]
+) -> tuple[int, int]:
+    """Return the boot of that number, or the last one that printed a map."""
+    if len(boots) == 1:
+        return boots[0]
+    if number is not None and not 1 <= number <= len(boots):
         raise UsageError(
-            "no such boot in the log", where=text.name, expected=f"1 to {len(starts)}", found=str(number)
+            "no such boot in the log", where=text.name, expected=f"1 to {len(boots)}", found=str(number)
         )
-    index = (number or len(starts)) - 1
-    note = Note(
-        Severity.INFO, f"Xen boot {index + 1} of {len(starts)} in this log is used", text.where(starts[index])
-    )
-    return starts[index], ends[index], len(starts), [note]
+    with_map = (at for at in range(len(boots), 0, -1) if _ENTRY.search(text.data, *boots[at - 1]))
+    number = number or next(with_map, len(boots))
+    chosen = boots[number - 1]
+    told = f"Xen boot {number} of {len(boots)} in this log is used"
+    notes.append(Note(Severity.INFO, told, text.where(chosen[0])))
+    return chosen
 
 
 def _maps(text: Text, start: int, head: bytes, notes: list[Note]) -> list[FoundMap]:
     located = []
     for match in _ENTRY.finditer(head):
-        at = start + match.start()
         inclusive = match[1] is not None
         first, last = (match[1], match[2]) if inclusive else (match[3], match[4])
+        at = start + match.start(1 if inclusive else 3)
         kind = type_number(match[5])
         if kind is not None:
             entry = make_entry(text, at, int(first, 16), int(last, 16) + inclusive, kind)
             located.append(Located(at, entry, quote_depth(match[0])))
-    best, remarks = choose(text, group(text, located), "Xen")
+    groups = [g for g in group(text, located) if not _OTHER.search(text.data, _line_before(text, g.at), g.at)]
+    best, remarks = choose(text, groups, "Xen")
     notes += remarks
     return [FoundMap(source=MapSource.XEN, entries=best.entries, where=text.where(best.at))] if best else []
 
 
+def _line_before(text: Text, at: int) -> int:
+    return text.line_at(max(text.line_at(at).start - 1, 0)).start
+
+
 def _facts(head: bytes, notes: list[Note], where: str) -> Machine:
     version, cpu, local = _VERSION.search(head), _CPU.search(head), _LOCAL_APIC.search(head)
-    command, physical, kernel = _COMMAND.search(head), _PHYSICAL.search(head), _DOM0_KERNEL.search(head)
-    asked = _DOM0_MEM.findall(command[1]) if command else []
-    dom0_mem = asked[-1].decode("ascii", "replace") if asked else None
+    physical, kernel = _PHYSICAL.search(head), _DOM0_KERNEL.search(head)
     bits = int(kernel[1]) if kernel else None
     layout = {m[1]: (int(m[2], 16), int(m[3], 16)) for m in _LAYOUT.finditer(head)}
     base = layout.get(b"TOTAL", (0, 0))[0]
@@ -130,8 +149,6 @@ def _facts(head: bytes, notes: list[Note], where: str) -> Machine:
         local_apic=int(local[1], 16) if local else None,
         io_apics=tuple(dict.fromkeys(int(m[1], 16) for m in _IO_APIC.finditer(head))),
         iommus=tuple(dict.fromkeys(int(m[1], 16) for m in _IOMMU.finditer(head))),
-        dom0_mem=dom0_mem,
-        max_reservation=_maximum(dom0_mem),
         bits=bits,
         nr_pages=nr_pages,
         kernel=(int(kernel[2], 16), int(kernel[3], 16)) if kernel else None,
@@ -141,10 +158,18 @@ def _facts(head: bytes, notes: list[Note], where: str) -> Machine:
     )
 
 
+def _dom0_mem(text: Text, start: int, end: int) -> str | None:
+    """Return ``dom0_mem=``; Xen takes each of several such options as one more item."""
+    lines = list(text.lines_with(b"Command line:", start=start, end=end))
+    own = [line for line in lines if b"(XEN)" in line.text] or lines
+    asked = _DOM0_MEM.findall(joined(text, own[0])) if own else []
+    return b",".join(asked).decode("ascii", "replace") or None
+
+
 def _maximum(dom0_mem: str | None) -> int | None:
     """Return the frames of ``max:`` in ``dom0_mem=`` where it is a plain size (in KiB without a suffix)."""
-    match = _MAXIMUM.search(dom0_mem or "")
-    return parse_size(match[1], default_suffix="K") // PAGE_SIZE if match else None
+    found = _MAXIMUM.findall(dom0_mem or "")
+    return parse_size(found[-1], default_suffix="K") // PAGE_SIZE if found else None
 
 
 def _nr_pages(
