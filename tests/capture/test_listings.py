@@ -74,11 +74,36 @@ def test_two_iomem_listings_in_one_mail() -> None:
     assert any("2 different /proc/iomem listings; number 2" in note.text for note in capture.notes)
 
 
+@pytest.mark.parametrize(
+    ("last", "lost"),
+    [("27dffffff : System RAM", 0), ("27dffffff : Syst", 1), ("27dffffff : ", 1), ("27d", 1), ("", 1)],
+)
+def test_iomem_that_was_cut(last: str, lost: int) -> None:
+    capture = read_text(IOMEM[: IOMEM.index("27dffffff")] + last, "iomem")
+    assert capture.machine.e820 == IOMEM_MAP[: len(IOMEM_MAP) - lost]
+    assert any("cut" in note.text for note in capture.notes) == bool(lost)
+
+
 @pytest.mark.parametrize("printed", [memmap, memmap_grep])
 def test_firmware_memmap(printed: Printer) -> None:
     machine = read_text(plain(printed(LAPTOP)), "memmap").machine
     assert machine.e820 == LAPTOP
     assert machine.e820_source is MapSource.FIRMWARE
+
+
+@pytest.mark.parametrize("printed", [memmap, memmap_grep])
+def test_two_firmware_memmaps_are_not_mixed(printed: Printer) -> None:
+    other = (E820Entry(0, 0x8000, 1), E820Entry(0x100000, 0x200000, 1))
+    for first, second in ((LAPTOP, other), (other, LAPTOP)):
+        capture = read_text(plain([*printed(first), *printed(second)]), "mail")
+        assert capture.machine.e820 == LAPTOP
+        assert any("2 different /sys/firmware/memmap listings" in note.text for note in capture.notes)
+    assert not read_text(plain([*printed(LAPTOP), *printed(LAPTOP)]), "mail").notes
+
+
+def test_firmware_memmap_of_types_that_linux_does_not_know() -> None:
+    row = "0 0x0 0xfff Unknown E820 type"
+    assert read_text(plain([row, "1 0x1000 0x1fff System RAM"]), "memmap").machine.e820[0].type == 2
 
 
 RESOURCES = """\
@@ -118,10 +143,9 @@ def test_pci_resource_files() -> None:
 def test_pci_resource_files_through_grep() -> None:
     rows = RESOURCES.splitlines()[1:9]
     text = plain([f"/sys/bus/pci/devices/0000:00:02.0/resource:{row}" for row in rows])
-    assert (
-        read_text(text, "pci").machine.bars
-        == read_text(plain(RESOURCES.splitlines()[:9]), "pci").machine.bars
-    )
+    bars = read_text(plain(RESOURCES.splitlines()[:9]), "pci").machine.bars
+    assert read_text(text, "pci").machine.bars == bars
+    assert read_text(text.replace("/sys/bus/pci/devices/", ""), "pci").machine.bars == bars
 
 
 LSPCI = """\
@@ -183,3 +207,17 @@ def test_lspci_brief_form_names_no_registers() -> None:
     assert read_text(text, "lspci").machine.bars == (
         Bar("0000:03:00.0", None, 0x92000000, 0x8000, True, True),
     )
+
+
+def test_lspci_twice_in_one_mail() -> None:
+    header = "03:00.0 Network: Example NIC\n"
+    brief = header + "\tMemory at 92000000 (64-bit, prefetchable) [size=32K]\n"
+    full = header + "\tRegion 0: Memory at 92000000 (64-bit, prefetchable) [size=32K]\n"
+    bar = Bar("0000:03:00.0", 0, 0x92000000, 0x8000, True, True)
+    for text in (brief + full, full + brief, full + full):
+        capture = read_text(text, "mail")
+        assert capture.machine.bars == (bar,)
+        assert not [note for note in capture.notes if note.severity is Severity.WARNING]
+    moved = read_text(full.replace("92000000", "38000000000") + full, "mail")
+    assert moved.machine.bars == (bar,)
+    assert any("1 registers stand at two places" in note.text for note in moved.notes)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from xenp2m.capture.maplines import checked_range, make_entry
+from xenp2m.capture.maplines import CUT, checked_range, make_entry
 from xenp2m.capture.model import FoundMap, Note, Reading, Severity
 from xenp2m.capture.text import QUOTE, SMALL, Text
 from xenp2m.machine import Bar, E820Entry, E820Type, MapSource, Window, parse_bdf
@@ -32,6 +32,7 @@ _TYPES = {
     "persistent memory (legacy)": E820Type.PRAM,
     "soft reserved": E820Type.SOFT_RESERVED,
 }
+_PART = re.compile(QUOTE + rb"[0-9a-f]{1,16}-?[0-9a-f]{0,16} ?:? ?$")
 _FAR = 8
 
 
@@ -80,6 +81,8 @@ def read(text: Text, boot: int | None) -> Reading:
         notes.append(
             Note(Severity.LACK, "this /proc/iomem has no System RAM: it is not a whole map", where, "map")
         )
+    if _is_cut(text, chosen.resources[-1]):
+        notes.append(Note(Severity.WARNING, CUT, where))
     found = (FoundMap(source=MapSource.IOMEM, entries=tuple(entries), where=where),) if entries else ()
     return Reading(format=NAME, maps=found, bars=tuple(bars), windows=tuple(windows), notes=tuple(notes))
 
@@ -115,6 +118,15 @@ def _choose(text: Text, listings: list[_Listing], notes: list[Note]) -> _Listing
         )
     )
     return chosen
+
+
+def _is_cut(text: Text, last: _Resource) -> bool:
+    """Whether the text ends within a line of the listing: in its range, or in a name that is a map's."""
+    end = text.line_at(len(text.data) - 1)
+    if not text.is_cut or end.start != last.at:
+        return text.is_cut and end.start > last.at and _PART.match(end.text) is not None
+    name = last.name.lower()
+    return name not in _TYPES and any(known.startswith(name) for known in _TYPES)
 
 
 def _walk(text: Text, listing: _Listing) -> tuple[list[E820Entry], list[Bar], list[Window], int]:

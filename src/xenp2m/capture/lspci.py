@@ -40,6 +40,7 @@ _LEGACY = 1 << 20
 class _Listing:
     text: Text
     bars: dict[tuple[str, int | None, int], Bar] = field(default_factory=dict)
+    moved: set[tuple[str, int | None, int]] = field(default_factory=set)
     windows: list[Window] = field(default_factory=list)
     unplaced: int = 0
     without_size: int = 0
@@ -60,7 +61,10 @@ class _Listing:
             return
         low, high = checked_range(self.text, at, start, start + parse_size(size[1].decode()))
         is_64bit, prefetchable = b"64-bit" in flags, b"prefetchable" in flags and b"non-pref" not in flags
-        self.bars.setdefault((bdf, index, start), Bar(bdf, index, low, high - low, is_64bit, prefetchable))
+        register = (bdf, index, start if index is None else 0)
+        if register in self.bars and self.bars[register].start != start:
+            self.moved.add(register)
+        self.bars[register] = Bar(bdf, index, low, high - low, is_64bit, prefetchable)
 
 
 def matches(text: Text) -> bool:
@@ -93,9 +97,12 @@ def read(text: Text, boot: int | None) -> Reading:
         elif b"[disabled]" not in match[13] and int(match[11], 16) <= int(match[12], 16):
             low, high = checked_range(text, match.start(), int(match[11], 16), int(match[12], 16) + 1)
             listing.windows.append(Window(bdf, low, high))
+    # With -v and again with -vv: the same regions, without and with their registers.
+    named = {(bar.bdf, bar.start) for bar in listing.bars.values() if bar.index is not None}
+    bars = (b for b in listing.bars.values() if b.index is not None or (b.bdf, b.start) not in named)
     return Reading(
         format=NAME,
-        bars=tuple(listing.bars.values()),
+        bars=tuple(bars),
         windows=tuple(listing.windows),
         notes=tuple(_notes(text, start, listing)),
     )
@@ -105,6 +112,9 @@ def _notes(text: Text, start: int, listing: _Listing) -> list[Note]:
     where = text.where(start)
     lack = "lspci shows no memory map: add dmesg (its first lines), Xen's console or /proc/iomem read as root"
     notes = [Note(Severity.LACK, lack, where, "map")]
+    if listing.moved:
+        text_ = f"{len(listing.moved)} registers stand at two places in this lspci; the last counts"
+        notes.append(Note(Severity.WARNING, text_, where))
     if listing.without_size:
         text_ = (
             f"{listing.without_size} regions without a size (SR-IOV, or lspci without sysfs) cannot be placed"
