@@ -214,6 +214,7 @@ def test_a_log_of_no_pv_kernel_observes_nothing(kind: str) -> None:
         ("Command line: ro mem=4096MB quiet", 4 << 30),
         ("Kernel command line: ro memory=5 xmem=7G mem=2048m", 2 << 30),
         ("Command line: mem=nopentium mem=0x80000000 memmap=1G!4G", 2 << 30),
+        ("Command line: mem=2G mem=0 mem=4G", 2 << 30),
         ("Command line: root=/dev/mapper/a-long-name-of-a-volume ro\n> mem=3G quiet", 3 << 30),
         ('{"MESSAGE":"Command line: ro mem=1G","PRIORITY":"6"}', 1 << 30),
         ("Command line: ro\n(XEN) [2026-02-11 10:00:00] Command line: mem=8G dom0_mem=2G", None),

@@ -55,6 +55,7 @@ DRESSES: dict[str, Callable[[Sequence[str]], str | bytes]] = {
     "UTF-16 the other way": lambda lines: ("\ufeff" + plain(lines)).encode("utf-16-be"),
     "blanks that do not break": lambda lines: plain(lines).replace(" ", "\u00a0").replace("\t", "\u00a0"),
     "HTML": lambda lines: plain(lines).replace("<", "&lt;").replace(">", "&gt;").replace(" ", "&nbsp;"),
+    "HTML as it stands": lambda lines: "<html><pre>" + plain(lines).replace("<", "&lt;") + "</pre></html>",
     "HTML line breaks": lambda lines: plain(lines).replace("<", "&lt;").replace("\n", "<br />"),
     "HTML line breaks with line ends": lambda lines: (
         plain(lines).replace("<", "&lt;").replace("\n", "<br>\n")

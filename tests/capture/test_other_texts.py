@@ -41,6 +41,11 @@ def test_freebsd_lists_ram_only() -> None:
         require_map(capture)
 
 
+def test_freebsd_bar_whose_size_was_cut() -> None:
+    capture = read_text(FREEBSD[: FREEBSD.index("size 28") + len("size 2")], "dmesg")
+    assert [bar.index for bar in capture.machine.bars] == [0]
+
+
 def test_freebsd_log_with_the_firmware_map() -> None:
     smap = (
         "SMAP type=01 base=0000000000000000 len=00000000000a0000\n"

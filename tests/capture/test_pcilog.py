@@ -65,6 +65,19 @@ def test_bars_without_a_place(line: str) -> None:
     assert any("no address" in note.text for note in capture.notes)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pci 0000:05:00.0: BAR 0: can't allocate resource",
+        "pci 0000:05:00.0: BAR 0: can't assign mem pref (size 0x10000000)",
+    ],
+)
+def test_a_bar_that_loses_its_place_without_being_told_again(line: str) -> None:
+    capture = bars_of("pci 0000:05:00.0: reg 10: [mem 0xd0000000-0xdfffffff 64bit pref]", line)
+    assert capture.machine.bars == ()
+    assert any("no address: 0000:05:00.0/0" in note.text for note in capture.notes)
+
+
 def test_the_last_placement_holds() -> None:
     capture = bars_of(
         "pci 0000:05:00.0: reg 0x10: [mem 0xd0000000-0xdfffffff 64bit pref]",

@@ -198,14 +198,15 @@ def _entry(text: Text, at: int, said: bytes) -> E820Entry | None:
 
 
 def _mem_limit(text: Text, start: int, end: int) -> str | None:
+    """Return the ``mem=`` that counts (e820.c, parse_memopt): each cuts the map, and 0 is refused."""
     # A mail program may have broken the line; Xen's own command line may stand in the same log.
     said = (
         joined(text, line).partition(b"(XEN)")[0]
         for line in text.lines_with(b"ommand line: ", start=start, end=end)
     )
     own = [line for line in said if b"ommand line: " in line]
-    found = _MEM.findall(own[-1]) if own else []
-    return found[-1].decode() if found else None
+    found = [size.decode() for size in _MEM.findall(own[-1])] if own else []
+    return min((size for size in found if parse_size(size)), key=parse_size, default=None)
 
 
 def _facts(data: bytes, release: str | None) -> Machine:

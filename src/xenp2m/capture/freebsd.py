@@ -26,7 +26,7 @@ _SMAP = re.compile(
 _PCI = re.compile(
     rb"domain=(\d{1,5}), bus=(\d{1,3}), slot=(\d{1,2}), func=(\d)\b"
     rb"|map\[([0-9a-f]{2})\]: type (Prefetchable )?Memory, range +(32|64), base (?:0x)?([0-9a-f]+),"
-    rb" size +(\d{1,2})\b"
+    rb" size +(\d{1,2}),"
 )
 _CPU = re.compile(
     rb'Origin="?(GenuineIntel|AuthenticAMD|HygonGenuine)"? [^\n]{0,80}?Family=(?:0x)?([0-9a-f]+)'

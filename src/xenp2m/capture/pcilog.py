@@ -134,7 +134,8 @@ class PciLog:
         resource = _RESOURCE.search(said)
         is_window = index > 12 or (index > 6 and bdf in self._bridges)
         if resource is None:
-            if _SIZE_ONLY.search(said) and not is_window and index <= 12:
+            known_lost = (bdf, index) in self.bars and _UNPLACED.search(said)
+            if not is_window and (_SIZE_ONLY.search(said) or known_lost):
                 self._unplace(bdf, index)
             return
         bar = self._bar(at, bdf, index, *resource.groups())
