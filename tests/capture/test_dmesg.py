@@ -78,6 +78,12 @@ def test_excerpts_quoted_again_do_not_change_the_map() -> None:
     assert not [note for note in capture.notes if note.severity is Severity.WARNING]
 
 
+def test_an_indented_quotation_is_no_part_of_the_map_after_it() -> None:
+    lines = linux_new(LAPTOP)
+    text = plain([f"    >>> {line}" for line in lines] + [f"    >> {line}" for line in lines[:3]])
+    assert read_text(text, "mail").machine.e820 == LAPTOP
+
+
 def test_left_out_lines_are_noticed() -> None:
     lines = linux_new(LAPTOP)
     capture = read_text(plain([*lines[:3], "[...]", *lines[4:]]), "mail")

@@ -31,6 +31,12 @@ TEXTS = {
         "\tMemory behind bridge: fb000000-fb0fffff [size=1M] [32-bit]",
     ],
     "memmap": memmap_grep(LAPTOP),
+    "FreeBSD": [
+        "Physical memory chunk(s):",
+        "0x0000000000200000 - 0x00000000bfffffff, 3219128320 bytes (785920 pages)",
+        "\tdomain=0, bus=2, slot=31, func=1",
+        "\tmap[10]: type Memory, range 64, base 0x4000000000, size 14, enabled",
+    ],
     "resource files": [
         f"/sys/bus/pci/devices/{BAR}/resource:0x0000004000000000 0x000000400fffffff 0x000000000014220c"
     ],

@@ -41,6 +41,12 @@ def test_freebsd_lists_ram_only() -> None:
         require_map(capture)
 
 
+@pytest.mark.parametrize("prefix", ["[1] ", "Feb 11 10:00:00 host kernel: "])
+def test_freebsd_log_through_syslog(prefix: str) -> None:
+    text = "".join(f"{prefix}{line}\n" for line in FREEBSD.splitlines())
+    assert read_text(text, "dmesg").machine == read_text(FREEBSD, "dmesg").machine
+
+
 def test_freebsd_bar_whose_size_was_cut() -> None:
     capture = read_text(FREEBSD[: FREEBSD.index("size 28") + len("size 2")], "dmesg")
     assert [bar.index for bar in capture.machine.bars] == [0]
@@ -66,6 +72,8 @@ def test_dmidecode_has_no_map() -> None:
     assert capture.machine.bars == ()
     with pytest.raises(MissingFactError, match="dmidecode has no memory map"):
         require_map(capture)
+    mailed = read_text("".join(f"> {line}\n" for line in text.splitlines()), "mail")
+    assert "0x0-0x7fffffff" in mailed.notes[0].text
 
 
 def facter(*resources: dict[str, object]) -> str:

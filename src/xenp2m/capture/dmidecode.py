@@ -9,7 +9,7 @@ from xenp2m.capture.text import Text
 
 NAME = "dmidecode"
 
-_RANGE = re.compile(rb"Starting Address: 0x([0-9A-Fa-f]+)\s+Ending Address: 0x([0-9A-Fa-f]+)")
+_RANGE = re.compile(rb"Starting Address: 0x([0-9A-Fa-f]+)\s+[^\n]*Ending Address: 0x([0-9A-Fa-f]+)")
 _HANDLE = re.compile(rb"Handle 0x[0-9A-Fa-f]{4}, DMI type \d+")
 _SAMPLE = 1 << 16
 

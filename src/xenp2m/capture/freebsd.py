@@ -19,7 +19,7 @@ from xenp2m.units import format_size
 NAME = "FreeBSD boot log"
 _MARKERS = (b"Physical memory chunk(s):", b"]: type Memory, range ", b"]: type Prefetchable Memory, range ")
 
-_CHUNK = re.compile(rb"^[^\n0-9a-f]{0,40}0x([0-9a-f]{8,}) - 0x([0-9a-f]{8,}), \d+ bytes", re.MULTILINE)
+_CHUNK = re.compile(rb"\b0x([0-9a-f]{8,}) - 0x([0-9a-f]{8,}), \d+ bytes")
 _SMAP = re.compile(
     rb"SMAP type=([0-9a-f]{1,8}),? +(?:xattr=\w+,? +)?base=(?:0x)?([0-9a-f]+),? +len=(?:0x)?([0-9a-f]+)"
 )

@@ -32,7 +32,7 @@ _BREAK = re.compile(rb"<(?:br ?/?|pre)>\n?")
 _CLOCK = rb"(?:\[?[\d \t:.,TZ+-]{0,24}\d\d:\d\d:\d\d[\d:.,Z+-]{0,16}\]?[ \t]{1,64})?"
 QUOTE = rb"^(?:[ \t]{0,8}[>|]){0,16}[ \t]{0,64}" + _CLOCK
 """The start of a line: mail quoting to a sane depth, indentation, the time that a terminal's log adds."""
-_QUOTE = re.compile(rb"(?:[ \t]{0,3}[>|]){1,16}")
+_QUOTE = re.compile(rb"(?:[ \t]{0,8}[>|]){1,16}")
 SMALL = 1 << 20
 """A text that may be searched line by line for what has no literal to look for."""
 _SAMPLE = 1 << 16
