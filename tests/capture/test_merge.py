@@ -9,7 +9,7 @@ import pytest
 from capture.writers import LAPTOP, iomem, linux_new, memmap, plain, xen_new
 from xenp2m.capture import Severity, read_files
 from xenp2m.errors import InputError, UsageError
-from xenp2m.machine import Bar, MapSource
+from xenp2m.machine import Bar, E820Entry, MapSource
 
 FINAL = LAPTOP[:4]
 
@@ -89,6 +89,24 @@ def test_contradictions_are_reported(tmp_path: Path) -> None:
     warnings = [note.text for note in notes if note.severity is Severity.WARNING]
     assert any("kernel release" in text for text in warnings)
     assert any("maps that differ" in text for text in warnings)
+
+
+@pytest.mark.parametrize(
+    ("first", "contradicts"),
+    [
+        (E820Entry(0x100000, 0x7BE00000, 1), False),
+        (E820Entry(0x8000, 0x9C000, 1), False),
+        (E820Entry(0x9C000, 0x9E000, 1), True),
+        (E820Entry(0x27D000000, 0x27F000000, 1), True),
+    ],
+)
+def test_ram_in_iomem_that_firmware_does_not_know(
+    tmp_path: Path, first: E820Entry, contradicts: bool
+) -> None:
+    split = (E820Entry(0, 0x9000, 1), E820Entry(0x9000, 0x9D000, 1), *LAPTOP[1:])
+    texts = {"iomem_txt": plain(iomem([first])), "dmesg_txt": plain(linux_new(split))}
+    capture = read_files(write(tmp_path, **texts))
+    assert any("of two machines" in note.text for note in capture.notes) == contradicts
 
 
 def test_a_folder_means_its_known_members(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from xenp2m.capture.model import (
     Severity,
     SourceNote,
 )
-from xenp2m.machine import Bar, Machine, MapSource, Window
+from xenp2m.machine import Bar, E820Entry, Machine, MapSource, Window
 
 _PREFERENCE = (
     MapSource.XEN,
@@ -45,6 +45,7 @@ def merge(parts: Sequence[Part]) -> Capture:
     is_xen_pv = any(part.reading.is_xen_pv for part in parts)
     maps = [_seen_from_dom0(m) if is_xen_pv else m for part in parts for m in part.reading.maps]
     best = _best_map(maps, notes)
+    _check_iomem(maps, notes)
     machine = _facts(parts, notes)
     finals = [m for m in maps if m.source is MapSource.DOM0_FINAL]
     if best is not None:
@@ -92,6 +93,25 @@ def _best_map(maps: Iterable[FoundMap], notes: list[Note]) -> FoundMap | None:
                 Note(Severity.INFO, f"the {best.source.value} map is used, before: {used}", best.where)
             )
     return best
+
+
+def _check_iomem(maps: Sequence[FoundMap], notes: list[Note]) -> None:
+    """What is RAM in /proc/iomem is RAM in the firmware's map too, unless they are of two machines."""
+    ram: list[E820Entry] = []
+    for entry in sorted(e for m in maps if m.source is MapSource.FIRMWARE for e in m.entries if e.is_ram):
+        if ram and entry.start <= ram[-1].end:
+            ram[-1] = ram[-1]._replace(end=max(ram[-1].end, entry.end))
+        else:
+            ram.append(entry)
+    for listing in (m for m in maps if ram and m.source is MapSource.IOMEM):
+        listed = [entry for entry in listing.entries if entry.is_ram]
+        other = [e for e in listed if not any(r.start <= e.start and e.end <= r.end for r in ram)]
+        if other:
+            told = (
+                f"{len(other)} of {len(listed)} RAM ranges of /proc/iomem are no RAM in the firmware map, "
+                f"the first at {other[0].start:#x}: they are of two machines, or memory was added later"
+            )
+            notes.append(Note(Severity.WARNING, told, listing.where))
 
 
 def _without_met_lacks(notes: Iterable[Note], machine: Machine) -> tuple[Note, ...]:
