@@ -159,11 +159,13 @@ def _maps(text: Text, boot: Boot, notes: list[Note]) -> list[FoundMap]:
     unreadable: list[int] = []
     for start in sorted(lines):
         line = lines[start]
+        whole = b""
         for who in _WHO.finditer(line.text):  # several where a paste has lost its line ends
             source = MapSource.DOM0_FINAL if who[1] == b"Xen" else MapSource.FIRMWARE
-            entry = _entry(text, start, line.text[who.end() :])
+            entry = _entry(text, start, line.text, who.end())
             if entry is None:
-                entry = _entry(text, start, joined(text, line)[who.end() :])
+                whole = whole or joined(text, line)
+                entry = _entry(text, start, whole, who.end())
             if entry is None:
                 unreadable.append(start)
                 continue
@@ -187,9 +189,9 @@ def _found_map(text: Text, source: MapSource, best: Group) -> FoundMap:
     return FoundMap(source=source, entries=best.entries, where=text.where(best.at))
 
 
-def _entry(text: Text, at: int, said: bytes) -> E820Entry | None:
-    new = _NEW.match(said)
-    match = new or _OLD.match(said)
+def _entry(text: Text, at: int, said: bytes, pos: int) -> E820Entry | None:
+    new = _NEW.match(said, pos)
+    match = new or _OLD.match(said, pos)
     if match is None:
         return None
     kind = type_number(match[3])

@@ -29,7 +29,7 @@ _MAGIC = {
 }
 _ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 _BREAK = re.compile(rb"<(?:br ?/?|pre)>\n?")
-_CLOCK = rb"(?:\[?[\d \t:.,TZ+-]{0,24}\d\d:\d\d:\d\d[\d:.,Z+-]{0,16}\]?[ \t]{1,64})?"
+_CLOCK = rb"(?:\[?(?=\d)[\d \t:.,TZ+-]{0,24}\d\d:\d\d:\d\d[\d:.,Z+-]{0,16}\]?[ \t]{1,64})?"
 QUOTE = rb"^(?:[ \t]{0,8}[>|]){0,16}[ \t]{0,64}" + _CLOCK
 """The start of a line: mail quoting to a sane depth, indentation, the time that a terminal's log adds."""
 _QUOTE = re.compile(rb"(?:[ \t]{0,8}[>|]){1,16}")
