@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 
 import pytest
@@ -175,3 +176,16 @@ def test_dom0_mem(said: str, dom0_mem: str | None, most: int | None) -> None:
         plain([said, *xen_new(LAPTOP, " " if "(XEN)" not in said else "(XEN) ")]), "log"
     ).machine
     assert (machine.dom0_mem, machine.max_reservation) == (dom0_mem, most)
+
+
+@pytest.mark.parametrize("printed", [xen_new, xen_old])
+@pytest.mark.parametrize("width", [50, 60, 72, 76, 80])
+@pytest.mark.parametrize("quote", ["", "> ", ">> > "])
+def test_a_console_that_a_mail_program_has_broken(
+    printed: Callable[..., list[str]], width: int, quote: str
+) -> None:
+    stamp = "(XEN) [2026-02-11 10:00:00] "
+    dom0 = [line.replace("(XEN) ", stamp) for line in DOM0.splitlines()]
+    lines = ["(XEN) Xen version 4.17.3 (b@example)", *printed(LAPTOP, stamp), *dom0]
+    broken = [quote + part for line in lines for part in textwrap.wrap(line, width, break_on_hyphens=False)]
+    assert read_text(plain(broken), "mail").machine == read_text(plain(lines), "mail").machine

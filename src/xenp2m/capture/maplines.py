@@ -13,7 +13,7 @@ from xenp2m.machine import E820Entry, E820Type
 
 TYPE = (
     rb"\(?(persistent(?: RAM| memory)? \(type \d{1,10}\)|type \d{1,10}|(?:device |kernel |soft )?reserved"
-    rb"|usable|System RAM|ACPI (?:data|tables?|NVS|non-volatile storage)|unusable(?: memory)?"
+    rb"|usable|System RAM|ACPI +(?:data|tables?|NVS|non-volatile storage)|unusable(?: memory)?"
     rb"|persistent memory(?: \(legacy\))?|special purpose)(?![\w-])"
 )
 """A type as printed: Linux's words and numbers of all versions, in or without parentheses."""
@@ -55,7 +55,7 @@ _NEAR = 12
 
 def type_number(word: bytes) -> int | None:
     """Return the type that a printed word stands for, or None for a word that is no type."""
-    key = word.strip().lower()
+    key = b" ".join(word.lower().split())
     number = _NUMBER.search(key)
     if number:
         return int(number[1])

@@ -19,11 +19,18 @@ from xenp2m.units import PAGE_SIZE, parse_size, pfn_up
 
 NAME = "Xen console"
 
-_PREFIX = rb"(?:" + QUOTE + rb"(?:[^\n]{0,200}?\(XEN\))?|\(XEN\))[ \t]{0,8}(?:\[[^\]\n,]{1,40}\][ \t]{0,8})?"
+_PREFIX = (
+    rb"(?:" + QUOTE + rb"(?:[^\n]{0,200}?\(XEN\))?|\(XEN\))[ \t]{0,64}(?:\[[^\]\n,]{1,40}\][ \t]{0,64})?"
+)
 _ENTRY = re.compile(
-    _PREFIX + rb"(?:\[([0-9a-f]{9,}), ?([0-9a-f]{9,})\]|([0-9a-f]{9,}) - ([0-9a-f]{9,}))\s+" + TYPE,
+    _PREFIX + rb"(?:\[([0-9a-f]{9,}), *([0-9a-f]{9,})\]|([0-9a-f]{9,}) +- +([0-9a-f]{9,}))\s+" + TYPE,
     re.MULTILINE,
 )
+_WRAP = re.compile(
+    rb"\n(?![^\n]{0,200}?(?:\(XEN\)|[0-9a-f]{9,16}(?:,| -) [0-9a-f]{9,16}))"
+    rb"(?:[ \t]{0,8}[>|]){0,16}[ \t]{0,64}"
+)
+"""Where a mail program broke a line: Xen marks each of its own.  The dom0 lines between are not read here."""
 _HEADER = re.compile(rb"(?<!physical )RAM map:")
 _OTHER = re.compile(rb"Initial [^\n]{1,40} RAM map:|Dom0 memory map:")
 """Headers of maps that are not Xen's own: firmware's before Xen's edits (e820-verbose), a PVH dom0's."""
@@ -63,7 +70,12 @@ def read(text: Text, boot: int | None) -> Reading:
     notes: list[Note] = []
     start, end = _choose_boot(text, boots, boot, notes)
     head = text.data[start:end]
-    maps = _maps(text, start, head, notes)
+    if b"(XEN)" in head:
+        # As many blanks as were taken away: the offsets of the entries are those of the text.
+        maps = _maps(text, start, _WRAP.sub(lambda broken: b" " * len(broken[0]), head), notes)
+        head = _WRAP.sub(b" ", head)
+    else:
+        maps = _maps(text, start, head, notes)
     facts = _facts(head, notes, text.where(start))
     dom0_mem = _dom0_mem(text, start, end)
     facts = replace(facts, dom0_mem=dom0_mem, max_reservation=_maximum(dom0_mem))
