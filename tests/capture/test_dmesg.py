@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
 from capture.writers import ENDS, LAPTOP, PREFIXES, QUOTES, Printer, linux_7_0, linux_new, linux_old, plain
@@ -66,6 +68,17 @@ def test_wrapped_entries_are_joined() -> None:
     assert read_text(plain(wrapped), "mail").machine.e820 == LAPTOP
     quoted = [part if i % 2 == 0 else f"> {part}" for i, part in enumerate(wrapped)]
     assert read_text(plain(quoted), "mail").machine.e820 == LAPTOP
+
+
+@pytest.mark.parametrize("printed", [linux_new, linux_old, linux_7_0])
+@pytest.mark.parametrize("prefix", ["[    0.000000] ", "Jun 14 09:10:11 host kernel: [    0.000000] "])
+@pytest.mark.parametrize("width", [72, 76, 80])
+def test_a_log_that_a_mail_program_has_broken(printed: Printer, prefix: str, width: int) -> None:
+    lines = [prefix + line for line in [BANNER, *printed(LAPTOP)]]
+    broken = [f"> {part}" for line in lines for part in textwrap.wrap(line, width, break_on_hyphens=False)]
+    machine = read_text(plain(broken), "mail").machine
+    assert machine.e820 == LAPTOP
+    assert machine.kernel_release == "6.1.0-test"
 
 
 def test_excerpts_quoted_again_do_not_change_the_map() -> None:

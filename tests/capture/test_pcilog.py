@@ -180,3 +180,8 @@ def test_windows_of_old_kernels() -> None:
 def test_wrapped_bar_line(first: str, second: str, again: str) -> None:
     text = plain([*MAP, f"> {first}", again + second])
     assert [bar.start for bar in read_text(text, "mail").machine.bars] == [0x4000000000]
+
+
+def test_wrapped_window_line() -> None:
+    machine = bars_of("> pci_bus 0000:00: root bus resource [mem", "> 0x80000000-0xdfffffff window]").machine
+    assert machine.windows == (Window("0000:00", 0x80000000, 0xE0000000),)

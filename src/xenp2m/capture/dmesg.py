@@ -35,7 +35,7 @@ _MARKERS = (
 )
 
 _BANNER = re.compile(rb"Linux version (\d+\.\d+\S*) \(")
-_WHO = re.compile(rb"(?<![\w-])(BIOS-e820|BIOS-e801|BIOS-88|Xen): +(?=\[mem|[0-9a-f]{8,} -|\[$|$)")
+_WHO = re.compile(rb"(?<![\w-])(BIOS-e820|BIOS-e801|BIOS-88|Xen): +(?=\[mem|[0-9a-f]{8,}(?: -|\s*$)|\[$|$)")
 _NEW = re.compile(rb"\[mem\s+0x([0-9a-f]+)\s*-\s*0x([0-9a-f]+)\]\s+" + TYPE)
 _OLD = re.compile(rb"([0-9a-f]{8,})\s+-\s+([0-9a-f]{8,})\s+" + TYPE)
 _MEM = re.compile(rb"\smem=((?:0x[0-9a-fA-F]{1,16}|\d{1,15})[KMGTkmgt]?)")
@@ -107,7 +107,7 @@ def read(text: Text, boot: int | None) -> Reading:
 def _boots(text: Text) -> list[Boot]:
     banners: list[tuple[int, str]] = []
     for line in text.lines_with(b"Linux version "):
-        match = _BANNER.search(line.text)
+        match = _BANNER.search(line.text) or _BANNER.search(joined(text, line))
         if match:
             banners.append((line.start, match[1].decode("ascii", "replace")))
     if not banners:

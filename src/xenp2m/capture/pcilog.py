@@ -15,7 +15,7 @@ from xenp2m.capture.model import Note, Severity
 from xenp2m.capture.text import HEAD, Line, Text, joined
 from xenp2m.machine import Bar, Window
 
-_NEEDLES = (b"[mem ", b"PCI bridge to", b"] type 01 ")
+_NEEDLES = (b"[mem", b"PCI bridge to", b"] type 01 ")
 _OLD_NEEDLES = (
     b"mmio",
     b"MEM window:",
