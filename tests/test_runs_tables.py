@@ -12,7 +12,7 @@ from strategies import run_maps
 from xenp2m.arch import X86_64
 from xenp2m.entry import Kind
 from xenp2m.errors import FormatError, UsageError
-from xenp2m.runs import MAX_PFN, Run, RunMap
+from xenp2m.runs import END_OF_FRAMES, Run, RunMap
 
 pa = pytest.importorskip("pyarrow")
 pd = pytest.importorskip("pandas")
@@ -25,7 +25,7 @@ SMALL = RunMap(
         Run(0, 10, Kind.RAM, 0),
         Run(10, 10, Kind.RAM, None),
         Run(20, 10, Kind.IDENTITY, None),
-        Run(30, 10, Kind.FOREIGN, MAX_PFN - 10),
+        Run(30, 10, Kind.FOREIGN, END_OF_FRAMES - 10),
         Run(40, 10, Kind.IDENTITY, 7),
     ],
 )
@@ -57,7 +57,7 @@ def test_a_data_frame_has_the_same_rows(frame_map: RunMap) -> None:
 
 
 def test_what_has_no_machine_frame_is_null_in_every_form() -> None:
-    assert SMALL.to_arrow().column("mfn").to_pylist() == [0, None, None, MAX_PFN - 10, 7, None]
+    assert SMALL.to_arrow().column("mfn").to_pylist() == [0, None, None, END_OF_FRAMES - 10, 7, None]
     assert SMALL.to_pandas()["mfn"].isna().tolist() == [False, True, True, False, False, True]
 
 
@@ -117,8 +117,8 @@ WHOLE: dict[str, list[Any]] = {"pfn": [0], "pages": [100], "kind": ["ram"], "mfn
         ({}, {"end_pfn": "101"}, "do not cover"),
         ({"pfn": [1]}, {}, "do not cover"),
         ({"pfn": [None]}, {}, "bad column 'pfn'"),
-        ({"pages": [MAX_PFN + 1]}, {}, "bad column 'pages'"),
-        ({"mfn": [MAX_PFN + 1]}, {}, "bad column 'mfn'"),
+        ({"pages": [END_OF_FRAMES + 1]}, {}, "bad column 'pages'"),
+        ({"mfn": [END_OF_FRAMES + 1]}, {}, "bad column 'mfn'"),
         ({"kind": ["rom"]}, {}, "bad column 'kind'"),
         ({"kind": [None]}, {}, "bad column 'kind'"),
     ],

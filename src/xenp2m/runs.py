@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAP_FORMAT = "xenp2m.map/1"
 
-MAX_PFN = 1 << 52
+END_OF_FRAMES = 1 << 52
 """The first frame that no x86 machine can have."""
 
 
@@ -161,7 +161,7 @@ class RunMap(Pictured):
     def run_at(self, pfn: int) -> Run:
         """Return the run that holds ``pfn``; past the end, the endless run that starts at ``end_pfn``."""
         if pfn >= self.end_pfn:
-            return Run(self.end_pfn, MAX_PFN - self.end_pfn, self.beyond, None)
+            return Run(self.end_pfn, END_OF_FRAMES - self.end_pfn, self.beyond, None)
         index = bisect_right(self._starts, pfn) - 1
         start = self._starts[index]
         end = self._starts[index + 1] if index + 1 < len(self._starts) else self.end_pfn
@@ -304,7 +304,7 @@ def ambiguous_from_json(rows: object, where: str = "") -> tuple[Ambiguous, ...]:
 
 
 def _frame(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_PFN:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= END_OF_FRAMES:
         raise ValueError(f"not a frame number: {value!r}")
     return value
 

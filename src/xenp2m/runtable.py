@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from xenp2m.arch import Arch, arch_of
 from xenp2m.entry import KIND_BY_LABEL, NO_MFN, Kind
 from xenp2m.errors import FormatError, UsageError
-from xenp2m.runs import MAP_FORMAT, MAX_PFN, Run, RunMap
+from xenp2m.runs import END_OF_FRAMES, MAP_FORMAT, Run, RunMap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +97,7 @@ def _header(table: pa.Table) -> tuple[Arch, int, Kind]:
         beyond = KIND_BY_LABEL[metadata["beyond"]]
     except (KeyError, ValueError, UsageError) as error:
         raise FormatError("damaged metadata of a map", found=f"{type(error).__name__}: {error}") from error
-    if not 0 <= end_pfn <= MAX_PFN or beyond not in (Kind.IDENTITY, Kind.MISSING):
+    if not 0 <= end_pfn <= END_OF_FRAMES or beyond not in (Kind.IDENTITY, Kind.MISSING):
         raise FormatError("damaged metadata of a map", found=str(metadata))
     return arch, end_pfn, beyond
 
@@ -110,9 +110,9 @@ def _numbers(table: pa.Table, name: str, null: int | None = None) -> NDArray[np.
         raise FormatError(f"bad column {name!r}", expected="uint64", found=str(column.type))
     known = column.is_valid().to_numpy(zero_copy_only=False)
     numbers: NDArray[np.uint64] = column.fill_null(0).to_numpy()
-    if len(numbers) and int(numbers.max()) > MAX_PFN:
+    if len(numbers) and int(numbers.max()) > END_OF_FRAMES:
         raise FormatError(
-            f"bad column {name!r}", expected=f"at most {MAX_PFN:#x}", found=f"{numbers.max():#x}"
+            f"bad column {name!r}", expected=f"at most {END_OF_FRAMES:#x}", found=f"{numbers.max():#x}"
         )
     return numbers if null is None else np.where(known, numbers, np.uint64(null))
 

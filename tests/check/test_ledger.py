@@ -16,8 +16,8 @@ from xenp2m import catalogue
 from xenp2m.boot import Guest, GuestConfig, boot, domu_config, host_map, libxl_e820_host
 from xenp2m.boot.guest import Origin, Placement
 from xenp2m.capture import MemoryFigures, read_files
-from xenp2m.check.account import common, joined, without
 from xenp2m.check.ledger import Agreement, Ledger, make_ledger
+from xenp2m.check.spans import common, joined, without
 from xenp2m.machine import E820Entry, Machine, MapSource
 from xenp2m.prediction import WhatIf, predict
 from xenp2m.rules import rules_for

@@ -27,11 +27,13 @@ _KEPT_APART = frozenset((int(E820Type.PRAM), int(E820Type.SOFT_RESERVED)))
 Range = tuple[int, int, int]
 
 
-def sanitise(entries: Sequence[Range], limit: int, *, persistent_kept_apart: bool = False) -> list[Range]:
+def sanitise(
+    entries: Sequence[Range], limit: int | None, *, persistent_kept_apart: bool = False
+) -> list[Range]:
     """Sort a map, resolve its overlaps and merge what touches; the highest type number wins.
 
-    At most ``limit`` entries come out, so the top of a map is lost when overlaps need more.  A map of fewer
-    than two entries, or with an entry that wraps past 2^64, comes back as it is.  With
+    At most ``limit`` entries come out (None: all), so the top of a map is lost when overlaps need more.  A
+    map of fewer than two entries, or with an entry that wraps past 2^64, comes back as it is.  With
     ``persistent_kept_apart``, entries of types 12 and 0xefffffff are not merged.
     """
     if len(entries) < 2 or any(end < start for start, end, _ in entries):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-Span = tuple[int, int]
-"""Frames ``[start, end)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +47,3 @@ class Account:
         """Return the pages of a source, line or remark; 0 where the account has none of that name."""
         named = (*self.sources, *self.lines, *self.remarks)
         return next((line.pages or 0 for line in named if line.key == key), 0)
-
-
-def joined(spans: Iterable[Span]) -> list[Span]:
-    """Return the union of spans, sorted; empty and backward ones count for nothing."""
-    found: list[Span] = []
-    for start, end in sorted(span for span in spans if span[0] < span[1]):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
-        else:
-            found.append((start, end))
-    return found
-
-
-def length(spans: Iterable[Span]) -> int:
-    """Return the number of frames in spans that do not overlap."""
-    return sum(end - start for start, end in spans)
-
-
-def without(spans: Iterable[Span], taken: Iterable[Span]) -> list[Span]:
-    """Return the frames of ``spans`` that are not in ``taken``."""
-    left = []
-    gone = joined(taken)
-    for start, end in joined(spans):
-        at = start
-        for first, last in gone:
-            if last <= at or first >= end:
-                continue
-            if first > at:
-                left.append((at, first))
-            at = last
-        if at < end:
-            left.append((at, end))
-    return left
-
-
-def common(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
-    """Return the frames that are in both."""
-    whole = joined(spans)
-    return without(whole, without(whole, others))

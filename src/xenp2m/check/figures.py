@@ -12,8 +12,8 @@ from enum import Enum
 
 from xenp2m.boot.guest import Guest
 from xenp2m.capture import MemoryFigures
-from xenp2m.check.account import joined, length
 from xenp2m.check.frames import Frames
+from xenp2m.check.spans import joined, length
 from xenp2m.mmu.convert import ISA_END
 from xenp2m.units import format_frames, pfn_down, pfn_up
 

@@ -14,14 +14,13 @@ from itertools import pairwise
 
 from xenp2m.boot.e820 import ADDRESS_MASK, RAM, UNUSABLE, Range, sanitise, unusable_to_ram
 from xenp2m.boot.guest import Guest, Origin
-from xenp2m.check.account import Account, Line, Span, joined, length, without
+from xenp2m.check.account import Account, Line
 from xenp2m.check.places import given_map
+from xenp2m.check.spans import Span, joined, length, without
 from xenp2m.entry import Kind
 from xenp2m.mmu.convert import ISA_END, ISA_START
+from xenp2m.runs import END_OF_FRAMES
 from xenp2m.units import pfn_down, pfn_up
-
-_UNLIMITED = 1 << 30
-_END_OF_FRAMES = 1 << 52
 
 
 class Fate(Enum):
@@ -142,8 +141,8 @@ class _Sets:
         if guest.config.is_dom0 and guest.rules.unusable_is_ram:
             entries = unusable_to_ram(entries)
         room = len(as_given) if guest.rules.sanitise_to_entry_count else guest.rules.host_map_entries
-        sorted_map = sanitise(entries, _UNLIMITED)
-        limit = min(guest.config.arch.word_mask + 1, _END_OF_FRAMES)
+        sorted_map = sanitise(entries, None)
+        limit = min(guest.config.arch.word_mask + 1, END_OF_FRAMES)
         final = [(e.start, e.end, int(e.type)) for e in guest.e820 if e.start < e.end]
         touched = _touched(sorted_map, RAM, limit)
         self.given = _Set(_whole(sorted_map, RAM, limit))

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from xenp2m.boot.guest import Guest
 from xenp2m.capture import MemoryFigures
-from xenp2m.check.account import Account, Line, length
+from xenp2m.check.account import Account, Line
 from xenp2m.check.figures import Agreement, Comparison, compare
 from xenp2m.check.frames import BACKED, Fate, Frames, frames_of
 from xenp2m.check.machinepages import domain_account, growth_account, host_account
 from xenp2m.check.p2mcost import p2m_accounts
+from xenp2m.check.spans import length
 from xenp2m.entry import Kind
 from xenp2m.machine import Machine
 from xenp2m.units import format_frames

@@ -8,12 +8,11 @@ from xenp2m.boot.e820 import RAM, UNUSABLE, Range, sanitise, unusable_to_ram
 from xenp2m.boot.guest import Guest, OpKind, Origin
 from xenp2m.boot.host import available_pages
 from xenp2m.boot.memspec import NO_MAXIMUM, MemorySpec
-from xenp2m.check.account import Account, Line, Span, common, joined, length, without
+from xenp2m.check.account import Account, Line
+from xenp2m.check.spans import Span, common, joined, length, without
 from xenp2m.entry import Kind
 from xenp2m.machine import Machine, MapSource
 from xenp2m.units import PAGE_SHIFT, pfn_down, pfn_up
-
-_UNLIMITED = 1 << 30
 
 
 def domain_account(guest: Guest) -> tuple[Account, tuple[str, ...]]:
@@ -150,7 +149,7 @@ def _host_entries(guest: Guest, machine: Machine | None) -> list[Range] | None:
     entries = [(entry.start, entry.end, int(entry.type)) for entry in found if entry.start < entry.end]
     if machine is not None and machine.e820_source is MapSource.DOM0_FINAL:
         entries = unusable_to_ram(entries)
-    return sanitise(entries, _UNLIMITED)
+    return sanitise(entries, None)
 
 
 def _split(guest: Guest, machine: Machine | None, ram: int, rest: int) -> tuple[Line, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from xenp2m.check.audit.model import CHUNK, CODES, Case, Finding, places
 from xenp2m.check.findings.model import Severity
+from xenp2m.check.spans import common, length
 from xenp2m.dump import NO_PFN, HostM2p
 from xenp2m.dump.m2p import SHARED_PFN
 from xenp2m.dump.memory import Frames
@@ -109,10 +110,10 @@ def between_domains(cases: Sequence[Case]) -> Iterator[Finding]:
 
 def identity_over_ram(case: Case) -> Iterator[Finding]:
     """Count 1:1 frames whose number is host RAM: normal in a PV guest, and worth knowing."""
-    own = _joined((run.mfn or 0, (run.mfn or 0) + run.pages) for run in case.runs(Kind.RAM))
+    own = [(run.mfn or 0, (run.mfn or 0) + run.pages) for run in case.runs(Kind.RAM)]
     identity = [(run.pfn, run.end) for run in case.runs(Kind.IDENTITY) if run.mfn is None]
-    covered = _common(identity, own)
-    total = sum(end - start for start, end in covered)
+    covered = common(identity, own)
+    total = length(covered)
     if total:
         start = covered[0][0]
         text = f"{total:,} 1:1 frames have the number of a machine frame of the domain's own RAM"
@@ -134,32 +135,6 @@ def identity_over_ram(case: Case) -> Iterator[Finding]:
     if others:
         text = f"{others:,} 1:1 frames have the number of host RAM that another domain has"
         yield case.finding("XA202", text, where=f"from frame {first:#x} on", count=others)
-
-
-def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the union of ranges, sorted."""
-    found: list[tuple[int, int]] = []
-    for start, end in sorted(ranges):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
-        else:
-            found.append((start, end))
-    return found
-
-
-def _common(some: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the frames that are in both lists of ranges, which are sorted and do not overlap."""
-    found: list[tuple[int, int]] = []
-    index = 0
-    for start, end in some:
-        while index < len(others) and others[index][1] <= start:
-            index += 1
-        at = index
-        while at < len(others) and others[at][0] < end:
-            found.append((max(others[at][0], start), min(others[at][1], end)))
-            at += 1
-        index = max(at - 1, index)
-    return found
 
 
 def foreign_numbers(case: Case) -> Iterator[Finding]:
