@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from xenp2m.errors import UsageError
 from xenp2m.units import GIB, PAGE_SIZE
 
+PTE_FRAMES = 1 << 40
+"""Frames that hardware can address: 52 bits of physical address."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arch:

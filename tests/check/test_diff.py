@@ -11,13 +11,13 @@ from writers import containers as write
 from writers.guest import Shape, write_guest
 from writers.host import write_host
 from xenp2m.arch import X86_64
-from xenp2m.check.diff import END_OF_FRAMES, Half, Side, Status, diff_maps
+from xenp2m.check.diff import Half, Side, Status, diff_maps
 from xenp2m.dump import inspect, open_dump, symbols
 from xenp2m.entry import NO_MFN, Kind
 from xenp2m.machine import E820Entry, Machine
 from xenp2m.prediction import predict
 from xenp2m.rules import Structure
-from xenp2m.runs import Ambiguous, Run, RunMap
+from xenp2m.runs import END_OF_FRAMES, Ambiguous, Run, RunMap
 from xenp2m.units import KIB, MIB
 
 END = 64

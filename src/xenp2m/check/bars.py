@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from xenp2m.arch import Arch
+from xenp2m.arch import PTE_FRAMES, Arch
 from xenp2m.boot.guest import Guest
 from xenp2m.check.places import M2P_PIECE_BYTES, KindsP2m, Place, hole_at, predicted_m2p, spot_at
 from xenp2m.check.reasons import reason
@@ -27,9 +27,6 @@ from xenp2m.p2m.m2p import M2p
 from xenp2m.rules import Rules
 from xenp2m.runs import Run, RunMap
 from xenp2m.units import PAGE_SHIFT
-
-PTE_FRAMES = 1 << 40
-"""Frames that hardware can address: 52 bits of physical address."""
 
 
 class Verdict(StrEnum):

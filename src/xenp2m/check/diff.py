@@ -14,13 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xenp2m.entry import NO_MFN, Kind
-from xenp2m.runs import Ambiguous, RunMap
+from xenp2m.runs import END_OF_FRAMES, Ambiguous, RunMap
 from xenp2m.units import PAGE_SHIFT
 
 DIFF_FORMAT = "xenp2m.diff/1"
-
-END_OF_FRAMES = 1 << 52
-"""The first frame that no x86 machine can have: where the comparison ends."""
 
 _Frames = NDArray[np.uint64]
 _NO = np.uint64(NO_MFN)

@@ -15,13 +15,11 @@ from xenp2m.entry import NO_MFN, encode, encode_array
 from xenp2m.machine import E820Entry, E820Type, type_name
 from xenp2m.p2m.m2p import M2p, machine_to_phys_nr
 from xenp2m.rules import Structure
-from xenp2m.runs import RunMap
+from xenp2m.runs import END_OF_FRAMES, RunMap
 from xenp2m.units import MIB, pfn_down, pfn_up
 
 M2P_PIECE_BYTES = 2 * MIB
 """Xen has memory behind whole pieces of this size of the M2P, or none."""
-
-_END_OF_FRAMES = 1 << 52
 
 
 class Place(Enum):
@@ -95,9 +93,9 @@ class _Spots:
     def at(self, pfn: int) -> Spot:
         """Return the place of a frame."""
         if self._tree and pfn >= self._limit:
-            return Spot(Place.PAST_P2M, self._limit, _END_OF_FRAMES, None)
+            return Spot(Place.PAST_P2M, self._limit, END_OF_FRAMES, None)
         if pfn >= self._end_of_map:
-            end = self._limit if self._tree else _END_OF_FRAMES
+            end = self._limit if self._tree else END_OF_FRAMES
             return Spot(Place.PAST_E820, self._end_of_map, end, None)
         index = bisect_right(self._edges, pfn)
         found = self._known.get(index)

@@ -10,13 +10,12 @@ import click
 
 from xenp2m.cli.dumps import dump_options
 from xenp2m.cli.options import html_option, picture_options
+from xenp2m.runs import END_OF_FRAMES
 
 if TYPE_CHECKING:
     from xenp2m.check.inspected import Address, Found, Wanted
     from xenp2m.cli.pictures import Pictures
     from xenp2m.prediction import Prediction
-
-_MAX_FRAME = 1 << 52
 
 
 @click.command(name="inspect")
@@ -138,7 +137,7 @@ def _wanted(frames: Sequence[str], ranges: Sequence[str]) -> list[Wanted]:
     found = []
     for text in frames:
         frame = parse_size(text)
-        if frame >= _MAX_FRAME:
+        if frame >= END_OF_FRAMES:
             raise click.UsageError(f"--find-frame {text}: no machine has such a frame")
         found.append(Wanted(f"frame {frame:#x}", frame, frame + 1))
     for text in ranges:
@@ -146,7 +145,7 @@ def _wanted(frames: Sequence[str], ranges: Sequence[str]) -> list[Wanted]:
         if not plus:
             raise click.UsageError(f"--find-bar {text!r} is not START+SIZE, as in 0x200000000+16M")
         first, length = parse_size(start), parse_size(size)
-        if not length or pfn_up(first + length) > _MAX_FRAME:
+        if not length or pfn_up(first + length) > END_OF_FRAMES:
             raise click.UsageError(f"--find-bar {text!r}: no such range of addresses")
         found.append(Wanted(f"BAR {text}", pfn_down(first), pfn_up(first + length)))
     return found

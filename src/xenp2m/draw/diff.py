@@ -6,12 +6,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from xenp2m.check.diff import END_OF_FRAMES, Diff, Half, Piece, Status
+from xenp2m.check.diff import Diff, Half, Piece, Status
 from xenp2m.draw.axis import Axis
 from xenp2m.draw.console import say, supports_unicode
 from xenp2m.draw.maps import Named, axis_of, map_legend, map_lines
 from xenp2m.draw.palette import BAD, DIM, GOOD, LOOKS, UNTOLD
 from xenp2m.draw.tables import FittedTable
+from xenp2m.runs import END_OF_FRAMES
 from xenp2m.units import PAGE_SHIFT, format_frames
 
 _MOST_ROWS = 60

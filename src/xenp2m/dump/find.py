@@ -187,7 +187,7 @@ def find_start_info(memory: Memory, arch: Arch) -> StartInfo | None:
                 return int.from_bytes(page[offset : offset + width], "little")
 
             nr_pages, mfn_list = field(at.nr_pages), field(at.mfn_list)
-            if 0 < nr_pages < 1 << 34 and mfn_list and field(at.shared_info) & 0xFFF == 0:
+            if 0 < nr_pages < layout.MOST_PFNS and mfn_list and field(at.shared_info) & 0xFFF == 0:
                 flags = int.from_bytes(page[at.flags : at.flags + 4], "little")
                 return StartInfo(int(mfns[index]), nr_pages, mfn_list, flags)
     return None

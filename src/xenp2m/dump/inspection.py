@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xenp2m.arch import Arch
+from xenp2m.arch import PTE_FRAMES, Arch
 from xenp2m.dump.containers.base import CoreInfo, Dump
 from xenp2m.dump.find import Found, find_domains, find_root, find_start_info
 from xenp2m.dump.leaves import Confidence, P2m
@@ -20,7 +20,7 @@ from xenp2m.dump.symbols import Symbols
 from xenp2m.dump.tree import read_tree
 from xenp2m.entry import NO_MFN, Kind
 from xenp2m.errors import InputError
-from xenp2m.runs import Ambiguous, RunMap, ambiguous_to_json
+from xenp2m.runs import END_OF_FRAMES, Ambiguous, RunMap, ambiguous_to_json
 
 INSPECTION_FORMAT = "xenp2m.inspection/1"
 
@@ -203,7 +203,7 @@ def _builder(dump: Dump, core: CoreInfo, notes: list[str]) -> P2m | None:
 
 def _columns(core: CoreInfo) -> tuple[np.ndarray, np.ndarray, int]:
     """Return the listed frames in order of pfn, and the first pfn past them."""
-    listed = core.pfns < np.uint64(1 << 40)
+    listed = core.pfns < np.uint64(PTE_FRAMES)
     pfns = core.pfns[listed]
     mfns = np.full(len(pfns), np.uint64(NO_MFN)) if core.mfns is None else core.mfns[listed]
     if len(pfns) and bool((pfns[1:] > pfns[:-1]).all()):
@@ -230,7 +230,7 @@ def _listed(core: CoreInfo) -> P2m:
     others = (Kind.IDENTITY, Kind.FOREIGN, Kind.MISSING)
     reason = "not in the toolstack's page list"
     ambiguous = [Ambiguous(run.pfn, run.end, others, reason) for run in found if run.kind is Kind.MISSING]
-    ambiguous.append(Ambiguous(end, 1 << 52, others, reason))
+    ambiguous.append(Ambiguous(end, END_OF_FRAMES, others, reason))
     return P2m(
         found,
         "page list of the dump (.xen_p2m)",

@@ -19,6 +19,9 @@ PSE = 1 << 7
 FRAME_MASK = 0x000F_FFFF_FFFF_F000
 """The bits of a page table entry that hold the machine address of a frame."""
 
+MOST_PFNS = 1 << 34
+"""More frames (64 TiB) than any PV guest has: larger numbers are no p2m's."""
+
 XEN_SLOTS = range(256, 272)
 """L4 slots of a 64-bit PV address space that belong to Xen."""
 SELF_MAP_SLOT = 258

@@ -6,11 +6,11 @@ Each leaf page is either a page of words of its own, or one of the two shared pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from xenp2m.arch import Arch
 from xenp2m.dump.layout import ENTRIES
 from xenp2m.dump.memory import Frames, Memory
-from xenp2m.entry import NO_MFN, Kind, decode_array
+from xenp2m.entry import NO_MFN, Kind
+from xenp2m.p2m.lookup import word_runs
 from xenp2m.runs import Ambiguous, Run, RunMap
 
 _CHUNK = 8192  # leaf pages per step: 32 MiB of words
@@ -73,6 +74,29 @@ class Leaves:
     spans: tuple[Span, ...]
     index: NDArray[np.int64]
     frames: Frames
+
+    @classmethod
+    def of_rows(cls, arch: Arch, rows: Iterable[Frames]) -> Self:
+        """Make leaves of rows of frames, all of one length and in order; a row of one frame is a span."""
+        spans: list[Span] = []
+        index: list[NDArray[np.int64]] = []
+        frames: list[Frames] = []
+        for number, row in enumerate(rows):
+            frame, width = int(row[0]), len(row)
+            first = number * width
+            if bool((row != row[0]).any()):
+                index.append(np.arange(first, first + width))
+                frames.append(row)
+            elif spans and spans[-1].frame == frame and spans[-1].first + spans[-1].leaves == first:
+                spans[-1] = spans[-1]._replace(leaves=spans[-1].leaves + width)
+            else:
+                spans.append(Span(first, width, frame))
+        return cls(
+            arch,
+            tuple(spans),
+            np.concatenate(index) if index else np.empty(0, np.int64),
+            np.concatenate(frames) if frames else np.empty(0, np.uint64),
+        )
 
     @property
     def end(self) -> int:
@@ -130,26 +154,6 @@ def _written_words(memory: Memory, frames: list[int]) -> dict[int, int]:
     counts = np.count_nonzero(pages.words != _NO, axis=1)
     rows = np.flatnonzero(pages.present & (counts <= ENTRIES // 2)).tolist()
     return {frames[row]: int(counts[row]) for row in rows}
-
-
-def words_to_runs(first_pfn: int, words: Frames, arch: Arch) -> Iterator[Run]:
-    """Yield the runs of consecutive raw words (uint64), the first of which belongs to ``first_pfn``."""
-    if len(words) == 0:
-        return
-    kinds, mfns = decode_array(words, arch)
-    identity = kinds == Kind.IDENTITY
-    if bool(identity.any()):
-        pfns = np.arange(first_pfn, first_pfn + len(words), dtype=np.uint64)
-        mfns[identity & (mfns == pfns)] = _NO
-    known = mfns != _NO
-    breaks = kinds[1:] != kinds[:-1]
-    breaks |= known[1:] != known[:-1]
-    breaks |= known[1:] & (mfns[1:] != mfns[:-1] + np.uint64(1))
-    starts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
-    counts = np.diff(starts, append=len(words))
-    rows = zip(starts.tolist(), counts.tolist(), kinds[starts].tolist(), mfns[starts].tolist(), strict=True)
-    for start, count, kind, mfn in rows:
-        yield Run(first_pfn + start, count, Kind(kind), None if mfn == NO_MFN else mfn)
 
 
 class MapBuilder:
@@ -244,14 +248,14 @@ class MapBuilder:
             blank = (words == np.uint64(self._arch.invalid)).all(axis=1)
             doubtful = doubtful | blank
         if not bool(doubtful.any()):
-            yield from words_to_runs(pfn, flat, self._arch)
+            yield from word_runs(flat, pfn, self._arch)
             return
         edges = np.flatnonzero(np.diff(doubtful.astype(np.int8) + blank)) + 1
         bounds = [0, *edges.tolist(), len(frames)]
         for start, end in pairwise(bounds):
             at, count = pfn + start * per, (end - start) * per
             if not doubtful[start]:
-                yield from words_to_runs(at, flat[start * per : end * per], self._arch)
+                yield from word_runs(flat[start * per : end * per], at, self._arch)
             elif blank[start]:
                 self.unknown(at, count, (Kind.IDENTITY, Kind.MISSING), _BLANK)
             else:

@@ -6,25 +6,26 @@ share one level 1 table, single pages share one leaf; ``p2m_vaddr`` in shared_in
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from xenp2m.arch import Arch
+from xenp2m.arch import PTE_FRAMES, Arch
 from xenp2m.dump.evidence import Vote, decide, from_frame_list, from_order, guest_words
-from xenp2m.dump.layout import ENTRIES, FRAME_MASK, PRESENT, PSE
-from xenp2m.dump.leaves import Confidence, Leaves, MapBuilder, P2m, Span, blank_pages
+from xenp2m.dump.layout import ENTRIES, FRAME_MASK, MOST_PFNS, PRESENT, PSE
+from xenp2m.dump.leaves import Confidence, Leaves, MapBuilder, P2m, blank_pages
 from xenp2m.dump.memory import Frames, Memory
 from xenp2m.dump.pagetable import PageTables, WalkReport
 from xenp2m.dump.shared_info import SharedInfo
 from xenp2m.dump.symbols import Symbols
 from xenp2m.entry import NO_MFN, Kind
 from xenp2m.errors import MissingFactError
-from xenp2m.runs import Ambiguous, RunMap
+from xenp2m.runs import END_OF_FRAMES, Ambiguous, RunMap
 from xenp2m.units import GIB, MIB, PAGE_SIZE
 
 _DEFAULT_SIZE = {64: 512 * GIB // PAGE_SIZE, 32: 4 * GIB // PAGE_SIZE}
 """Frames of a list by default (CONFIG_XEN_MEMORY_HOTPLUG_LIMIT, before 6.1 CONFIG_XEN_BALLOON_...)."""
-_MAX_SIZE = 1 << 34
 _SLOT_BYTES = 2 * MIB
 _NO = np.uint64(NO_MFN)
 
@@ -38,7 +39,6 @@ class LinearList:
         self.info = info
         self.arch: Arch = info.arch
         self.tables = PageTables(memory, info.p2m_root, info.arch)
-        self.leaves_per_slot = ENTRIES
         self.pfns_per_slot = ENTRIES * info.arch.pfns_per_leaf
         self.report = WalkReport()
         self.slots: Frames = np.empty(0, np.uint64)
@@ -86,30 +86,16 @@ class LinearList:
 
     def leaves(self, count: int) -> Leaves:
         """Return the leaves of the first ``count`` slots."""
-        spans: list[Span] = []
-        index: list[NDArray[np.int64]] = []
-        frames: list[Frames] = []
+        return Leaves.of_rows(self.arch, self._own_rows(count))
+
+    def _own_rows(self, count: int) -> Iterator[Frames]:
+        """Yield the rows of the first slots; no list has a table of several leaves in two places."""
         own: set[int] = set()
         for slot in range(count):
-            first = slot * self.leaves_per_slot
-            shared = self.uniform(slot)
             table = int(self.slots[slot])
-            if shared is None and (table == NO_MFN or table in own):
-                shared = NO_MFN  # not mapped, or by a table of another place, which no list has
+            several = self.uniform(slot) is None
+            yield np.full(ENTRIES, _NO) if several and table in own else self.row(slot)
             own.add(table)
-            if shared is None:
-                index.append(np.arange(first, first + self.leaves_per_slot))
-                frames.append(self.row(slot))
-            elif spans and spans[-1].frame == shared and spans[-1].first + spans[-1].leaves == first:
-                spans[-1] = spans[-1]._replace(leaves=spans[-1].leaves + self.leaves_per_slot)
-            else:
-                spans.append(Span(first, self.leaves_per_slot, shared))
-        return Leaves(
-            self.arch,
-            tuple(spans),
-            np.concatenate(index) if index else np.empty(0, np.int64),
-            np.concatenate(frames) if frames else np.empty(0, np.uint64),
-        )
 
 
 def read_linear(memory: Memory, info: SharedInfo, symbols: Symbols | None = None) -> P2m:
@@ -154,7 +140,7 @@ def read_builder_list(memory: Memory, tables: PageTables, vaddr: int, nr_pages: 
     It is all there is before the kernel has set up its own p2m, and says nothing of frames past its end.
     """
     arch = tables.arch
-    size = min(nr_pages, _MAX_SIZE) * (arch.bits // 8)
+    size = min(nr_pages, MOST_PFNS) * (arch.bits // 8)
     found = tables.leaves(vaddr & ~(PAGE_SIZE - 1), vaddr + size)
     words: list[Frames] = []
     expected = vaddr >> 12
@@ -177,7 +163,7 @@ def read_builder_list(memory: Memory, tables: PageTables, vaddr: int, nr_pages: 
     return P2m(
         RunMap.from_words(flat, arch, Kind.MISSING),
         "domain builder's list (start_info.mfn_list)",
-        (Ambiguous(len(flat), 1 << 52, tuple(Kind), "past the domain builder's list"),),
+        (Ambiguous(len(flat), END_OF_FRAMES, tuple(Kind), "past the domain builder's list"),),
         notes=notes,
     )
 
@@ -189,7 +175,7 @@ def _symbol_size(tables: PageTables, info: SharedInfo, symbols: Symbols | None) 
     if tables.read_word(symbols.linux["xen_p2m_addr"]) != info.p2m_vaddr:
         return None
     size = tables.read_word(symbols.linux["xen_p2m_size"])
-    return size if size is not None and 0 < size <= _MAX_SIZE else None
+    return size if size is not None and 0 < size <= MOST_PFNS else None
 
 
 def _bound(linear: LinearList, known: int | None) -> tuple[int, str]:
@@ -203,7 +189,7 @@ def _bound(linear: LinearList, known: int | None) -> tuple[int, str]:
     if known is not None:
         linear.load(known)
         return _mapped(linear, len(linear.slots)), f"xen_p2m_size is {known:#x} frames"
-    needed = -(-min(linear.info.max_pfn, _MAX_SIZE) // per)
+    needed = -(-min(linear.info.max_pfn, MOST_PFNS) // per)
     default = max(needed, _DEFAULT_SIZE[linear.arch.bits] // per)
     linear.load(2 * default * per)
     mapped = _mapped(linear, len(linear.slots))
@@ -237,7 +223,7 @@ def _plausible(linear: LinearList, slot: int) -> bool:
     words = guest_words(pages.words[pages.present], linear.arch)
     invalid = words == np.uint64(linear.arch.invalid)
     frames = words & np.uint64(linear.arch.frame_mask)
-    return bool((invalid | ((frames < np.uint64(1 << 40)) & (words != 0))).all())
+    return bool((invalid | ((frames < np.uint64(PTE_FRAMES)) & (words != 0))).all())
 
 
 def _votes(

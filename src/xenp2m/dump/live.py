@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from xenp2m.dump import layout
 from xenp2m.dump.inspection import Domain, Inspection
 from xenp2m.dump.kcore import Kcore
-from xenp2m.dump.leaves import Confidence, P2m, words_to_runs
+from xenp2m.dump.leaves import Confidence, P2m
 from xenp2m.dump.linear import read_linear
+from xenp2m.dump.m2p import NO_PFN, FrameSet
 from xenp2m.dump.memory import Frames, Pages, absent, merged
 from xenp2m.dump.shared_info import SharedInfo
 from xenp2m.dump.symbols import Symbols, load
-from xenp2m.entry import NO_MFN, Kind
+from xenp2m.entry import Kind
 from xenp2m.errors import FormatError, MissingFactError
+from xenp2m.p2m.lookup import word_runs
 from xenp2m.runs import Run, RunMap
 from xenp2m.units import PAGE_SHIFT, PAGE_SIZE
 
-_MAX_LIST = 1 << 34
 _CHUNK = 1 << 22  # bytes of the list that are read at a time
 _PAGE_OFFSET_32 = 0xC000_0000
 _TABLE_NAMES = ("init_top_pgt", "init_level4_pgt", "swapper_pg_dir")
@@ -43,38 +44,29 @@ class LiveMemory:
         self._kcore = kcore
         self._base = base
         self._map = known
-        rows = sorted(
-            (run.mfn, run.pages, run.pfn) for run in known if run.kind is Kind.RAM and run.mfn is not None
-        )
-        table = np.array(rows, np.uint64).reshape(-1, 3)
-        self._mfns, self._counts, self._pfns = table[:, 0], table[:, 1], table[:, 2]
+        self._ram = FrameSet(known, Kind.RAM)
 
     @property
     def held(self) -> int:
         """Machine frames present, at most."""
-        return int(self._counts.sum())
+        return self._ram.count
 
     def ranges(self) -> Frames:
         """Return the machine frames present."""
-        return merged(np.stack([self._mfns, self._mfns + self._counts], axis=1))
+        return merged(self._ram.ranges())
 
     def read_pages(self, mfns: Frames) -> Pages:
         """Read pages by machine frame."""
-        if len(self._mfns) == 0:
-            return absent(len(mfns))
-        at = np.maximum(np.searchsorted(self._mfns, mfns, side="right") - 1, 0)
-        within = mfns - self._mfns[at]
-        own = (mfns >= self._mfns[at]) & (within < self._counts[at])
-        return self._read(np.where(own, self._pfns[at] + within, np.uint64(NO_MFN)))
+        return self._read(self._ram.pfns(mfns))
 
     def read_guest_pages(self, pfns: Frames) -> Pages:
         """Read pages by guest frame."""
         kinds, _ = self._map.lookup(pfns)
-        return self._read(np.where(kinds == Kind.RAM, pfns, np.uint64(NO_MFN)))
+        return self._read(np.where(kinds == Kind.RAM, pfns, np.uint64(NO_PFN)))
 
     def _read(self, pfns: Frames) -> Pages:
         result = absent(len(pfns))
-        wanted = np.flatnonzero(pfns != np.uint64(NO_MFN))
+        wanted = np.flatnonzero(pfns != np.uint64(NO_PFN))
         breaks = np.flatnonzero(np.diff(pfns[wanted]) != 1) + 1
         for rows in np.split(wanted, breaks):
             if len(rows) == 0:
@@ -198,7 +190,7 @@ class _Kernel:
         address = self._value("xen_p2m_addr")
         if address == 0:
             raise MissingFactError("not a PV guest", where=self.kcore.name, found="an empty xen_p2m_addr")
-        size = min(self._value("xen_p2m_size"), _MAX_LIST)
+        size = min(self._value("xen_p2m_size"), layout.MOST_PFNS)
         used = min(self._optional("max_pfn") or size, size)
         ram = self._ram(address, used)
         memory = LiveMemory(self.kcore, self._direct_map(), ram)
@@ -222,7 +214,7 @@ class _Kernel:
                 words = self._by_page(address + at * width, min(step, count - at))
             # where nothing is mapped the file reads as zeros, and no guest has machine frame 0
             words = np.where(words == 0, np.uint64(self.arch.invalid), words)
-            runs += [run for run in words_to_runs(at, words, self.arch) if run.kind is Kind.RAM]
+            runs += [run for run in word_runs(words, at, self.arch) if run.kind is Kind.RAM]
         return RunMap(self.arch, count, Kind.MISSING, runs)
 
     def _by_page(self, address: int, count: int) -> Frames:
@@ -256,7 +248,7 @@ class _Kernel:
                 if leaf in shared:
                     runs.append(Run(pfn, per, shared[leaf], None))
                 else:
-                    runs += words_to_runs(pfn, self._page(leaf), self.arch)
+                    runs += word_runs(self._page(leaf), pfn, self.arch)
         beyond = Kind.IDENTITY if "p2m_mid_identity" in self.names else Kind.MISSING
         known = RunMap(self.arch, self.arch.max_p2m_pfn, beyond, runs)
         p2m = P2m(known, "kernel's three-level tree (p2m_top, by symbol)")

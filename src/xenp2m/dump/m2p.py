@@ -11,14 +11,14 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from xenp2m.arch import PTE_FRAMES
 from xenp2m.dump import layout
 from xenp2m.dump.memory import Frames, Memory, merged
 from xenp2m.dump.virtual import VirtualPages
 from xenp2m.entry import NO_MFN, Kind
 from xenp2m.runs import RunMap
-
-_MAX_MFN = 1 << 40
 
 NO_PFN = NO_MFN
 """Stands for "no guest frame": what Xen stores for a frame without owner, and what is not mapped."""
@@ -91,6 +91,40 @@ def dense_p2m(known: RunMap) -> DenseLookup:
     return DenseLookup(known.lookup(np.arange(end, dtype=np.uint64))[1])
 
 
+class FrameSet:
+    """The machine frames of some kinds of a map, and which guest frames have them."""
+
+    def __init__(self, known: RunMap, *kinds: Kind) -> None:
+        rows = sorted(
+            (run.mfn, run.pages, run.pfn) for run in known if run.kind in kinds and run.mfn is not None
+        )
+        table = np.array(rows, np.uint64).reshape(-1, 3)
+        self._starts, self._counts, self._pfns = table[:, 0], table[:, 1], table[:, 2]
+
+    @property
+    def count(self) -> int:
+        """Frames in the set; one that two guest frames have counts twice."""
+        return int(self._counts.sum())
+
+    def ranges(self) -> Frames:
+        """Return the machine frames: half-open ranges sorted by start, shape (n, 2)."""
+        return np.stack([self._starts, self._starts + self._counts], axis=1)
+
+    def pfns(self, mfns: Frames) -> Frames:
+        """Return the guest frame of each machine frame; NO_PFN where it is not in the set."""
+        if len(self._starts) == 0:
+            return np.full(mfns.shape, np.uint64(NO_PFN))
+        at = np.maximum(np.searchsorted(self._starts, mfns, side="right") - 1, 0)
+        within = mfns - self._starts[at]
+        found = (mfns >= self._starts[at]) & (within < self._counts[at])
+        return np.where(found, self._pfns[at] + within, np.uint64(NO_PFN))
+
+    def has(self, mfns: Frames) -> NDArray[np.bool_]:
+        """Say which machine frames are in the set."""
+        found: NDArray[np.bool_] = self.pfns(mfns) != np.uint64(NO_PFN)
+        return found
+
+
 class CoreM2p:
     """The inverse of the page list of an ``xl dump-core``."""
 
@@ -105,7 +139,7 @@ class CoreM2p:
         pfns, mfns = self._columns
         if self.count > 64 * len(mfns) + (1 << 20):
             return None
-        listed = mfns < np.uint64(_MAX_MFN)
+        listed = mfns < np.uint64(PTE_FRAMES)
         table = np.full(self.count, np.uint64(NO_PFN))
         table[mfns[listed].astype(np.int64)] = pfns[listed]
         return DenseLookup(table)
@@ -113,7 +147,7 @@ class CoreM2p:
     @cached_property
     def _sorted(self) -> tuple[Frames, Frames]:
         pfns, mfns = self._columns
-        listed = np.flatnonzero(mfns < np.uint64(_MAX_MFN))
+        listed = np.flatnonzero(mfns < np.uint64(PTE_FRAMES))
         order = listed[np.argsort(mfns[listed], kind="stable")]
         return mfns[order], pfns[order]
 
@@ -121,7 +155,7 @@ class CoreM2p:
     def count(self) -> int:
         """Machine frames from 0 up to the end of the table."""
         mfns = self._columns[1]
-        return int(mfns[mfns < np.uint64(_MAX_MFN)].max(initial=0)) + 1
+        return int(mfns[mfns < np.uint64(PTE_FRAMES)].max(initial=0)) + 1
 
     def lookup(self, mfns: Frames) -> Frames:
         """Return the guest frame of many machine frames; NO_PFN where the guest has none."""

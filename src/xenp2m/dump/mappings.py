@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xenp2m.dump import layout
-from xenp2m.dump.m2p import HostM2p
-from xenp2m.dump.memory import Frames
+from xenp2m.dump.m2p import FrameSet, HostM2p
 from xenp2m.dump.pagetable import Mappings, PageTables, WalkReport
-from xenp2m.entry import NO_MFN, Kind
+from xenp2m.entry import Kind
 from xenp2m.runs import RunMap
 
 
@@ -51,31 +50,6 @@ class Span(NamedTuple):
     pages: int
     flags: int
     target: Target
-
-
-class FrameSet:
-    """Machine frames of some kinds of a map, for looking up many at a time."""
-
-    def __init__(self, known: RunMap, *kinds: Kind) -> None:
-        rows = sorted(
-            (run.mfn, run.pages, run.pfn) for run in known if run.kind in kinds and run.mfn is not None
-        )
-        table = np.array(rows, np.uint64).reshape(-1, 3)
-        self._starts, self._counts, self._pfns = table[:, 0], table[:, 1], table[:, 2]
-
-    def pfns(self, mfns: Frames) -> Frames:
-        """Return the guest frame of each machine frame; NO_MFN where it is not in the set."""
-        if len(self._starts) == 0:
-            return np.full(mfns.shape, np.uint64(NO_MFN))
-        at = np.maximum(np.searchsorted(self._starts, mfns, side="right") - 1, 0)
-        within = mfns - self._starts[at]
-        found = (mfns >= self._starts[at]) & (within < self._counts[at])
-        return np.where(found, self._pfns[at] + within, np.uint64(NO_MFN))
-
-    def has(self, mfns: Frames) -> NDArray[np.bool_]:
-        """Say which machine frames are in the set."""
-        found: NDArray[np.bool_] = self.pfns(mfns) != np.uint64(NO_MFN)
-        return found
 
 
 class Classifier:

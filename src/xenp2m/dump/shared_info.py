@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xenp2m.arch import Arch
+from xenp2m.arch import PTE_FRAMES, Arch
 from xenp2m.dump import layout
 from xenp2m.dump.layout import SHARED_INFO, SharedInfoLayout
 from xenp2m.dump.memory import Frames, Memory, scan_pages
 
-_MAX_PFN = 1 << 34
-_MAX_MFN = 1 << 40
 _NANOSECONDS = 1_000_000_000
 
 
@@ -57,7 +55,7 @@ def parse_shared_info(page: bytes, arch: Arch, mfn: int | None = None) -> Shared
         arch,
         mfn,
         field(at.max_pfn),
-        root if 0 < root < min(_MAX_MFN, arch.word_mask) else None,
+        root if 0 < root < min(PTE_FRAMES, arch.word_mask) else None,
         layout.unfold_cr3(cr3, arch) if usable else None,
         vaddr if usable else 0,
         field(at.p2m_generation),
@@ -94,7 +92,7 @@ def _columns(words: NDArray[np.unsignedinteger], at: SharedInfoLayout) -> NDArra
             at.p2m_generation,
         )
     )
-    has_root = (root > 0) & (root < np.uint64(min(_MAX_MFN, at.arch.word_mask)))
+    has_root = (root > 0) & (root < np.uint64(min(PTE_FRAMES, at.arch.word_mask)))
     no_list = (cr3 == 0) & (vaddr == 0) & (generation == 0)
     aligned = (vaddr & np.uint64(0xFFF)) == 0
     if at.arch.bits == 64:
@@ -103,7 +101,9 @@ def _columns(words: NDArray[np.unsignedinteger], at: SharedInfoLayout) -> NDArra
     else:
         has_list = (cr3 > 0) & aligned & (vaddr > 0) & (vaddr < np.uint64(layout.XEN_START_32))
     declared = has_root | (root == 0) | (root == np.uint64(at.arch.word_mask))
-    verdict: NDArray[np.bool_] = (max_pfn > 0) & (max_pfn < np.uint64(_MAX_PFN)) & (nmi < np.uint64(1 << 16))
+    verdict: NDArray[np.bool_] = (
+        (max_pfn > 0) & (max_pfn < np.uint64(layout.MOST_PFNS)) & (nmi < np.uint64(1 << 16))
+    )
     verdict &= (has_list & declared) | (no_list & has_root)
     return verdict
 

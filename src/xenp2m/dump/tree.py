@@ -12,18 +12,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xenp2m.arch import Arch
 from xenp2m.dump import layout
 from xenp2m.dump.evidence import Vote, decide, from_frame_list, guest_words
-from xenp2m.dump.leaves import Confidence, Leaves, MapBuilder, P2m, SharedLeaves, Span, blank_pages
+from xenp2m.dump.leaves import Confidence, Leaves, MapBuilder, P2m, SharedLeaves, blank_pages
+from xenp2m.dump.m2p import NO_PFN, FrameSet
 from xenp2m.dump.memory import Frames, Memory, read_page
 from xenp2m.dump.shared_info import SharedInfo
 from xenp2m.dump.symbols import Symbols
 from xenp2m.entry import NO_MFN, Kind
 from xenp2m.errors import MissingFactError
-from xenp2m.runs import Ambiguous, RunMap
+from xenp2m.runs import END_OF_FRAMES, Ambiguous, RunMap
 
 _NO = np.uint64(NO_MFN)
 _PAGE_OFFSET_32 = 0xC000_0000
@@ -59,7 +59,7 @@ def read_tree(memory: Memory, info: SharedInfo, symbols: Symbols | None = None) 
         limit = max(end, arch.max_p2m_pfn)
         builder.unknown(end, limit - end, (Kind.IDENTITY, Kind.MISSING), "past the published tree")
         builder.ambiguous.append(
-            Ambiguous(limit, 1 << 52, (Kind.IDENTITY, Kind.MISSING), "past what the tree can hold")
+            Ambiguous(limit, END_OF_FRAMES, (Kind.IDENTITY, Kind.MISSING), "past what the tree can hold")
         )
         return P2m(
             RunMap(arch, limit, Kind.MISSING, runs),
@@ -73,7 +73,7 @@ def read_tree(memory: Memory, info: SharedInfo, symbols: Symbols | None = None) 
     runs = builder.runs(kernel.leaves)
     if beyond is None:
         builder.unknown(
-            arch.max_p2m_pfn, (1 << 52) - arch.max_p2m_pfn, (Kind.IDENTITY, Kind.MISSING), "past the tree"
+            arch.max_p2m_pfn, END_OF_FRAMES - arch.max_p2m_pfn, (Kind.IDENTITY, Kind.MISSING), "past the tree"
         )
     if kernel.differs:
         notes.append(f"{kernel.differs} leaves differ between the kernel's tree and the frame list list")
@@ -122,27 +122,15 @@ class GuestPointers:
         """Take the map of the guest's RAM, as far as it is known."""
         self.arch = known.arch
         self._map = known
-        rows = sorted(
-            (run.mfn, run.pages, run.pfn) for run in known if run.kind is Kind.RAM and run.mfn is not None
-        )
-        self._mfns = np.array([row[0] for row in rows], np.uint64)
-        self._counts = np.array([row[1] for row in rows], np.uint64)
-        self._pfns = np.array([row[2] for row in rows], np.uint64)
+        self.ram = FrameSet(known, Kind.RAM)
         self.bases = (
             (layout.PAGE_OFFSETS[0], layout.KERNEL_MAP_START) if self.arch.bits == 64 else (_PAGE_OFFSET_32,)
         )
 
-    def pfn(self, mfn: int) -> int | None:
-        """Return the guest frame of one of the guest's machine frames."""
-        at = int(np.searchsorted(self._mfns, np.uint64(mfn), side="right")) - 1
-        if at < 0 or mfn - int(self._mfns[at]) >= int(self._counts[at]):
-            return None
-        return int(self._pfns[at]) + mfn - int(self._mfns[at])
-
     def pointers(self, mfn: int) -> Frames:
-        """Return the addresses at which the kernel can see a machine frame."""
-        pfn = self.pfn(mfn)
-        if pfn is None:
+        """Return the addresses at which the kernel can see a machine frame; none for one not the guest's."""
+        (pfn,) = self.ram.pfns(np.array([mfn], np.uint64)).tolist()
+        if pfn == NO_PFN:
             return np.empty(0, np.uint64)
         return np.array([base + (pfn << 12) for base in self.bases], np.uint64)
 
@@ -152,12 +140,8 @@ class GuestPointers:
         for base in self.bases:
             inside = (pointers >= np.uint64(base)) & ((pointers & np.uint64(0xFFF)) == 0)
             pfns[inside] = (pointers[inside] - np.uint64(base)) >> np.uint64(12)
-        kinds, mfns = self._map.lookup(np.minimum(pfns, np.uint64(1 << 52)))
+        kinds, mfns = self._map.lookup(np.minimum(pfns, np.uint64(END_OF_FRAMES)))
         return np.where((kinds == Kind.RAM) & (pfns != _NO), mfns, _NO)
-
-    def ram(self) -> Frames:
-        """Return the guest's machine frames as ranges, shape (n, 2)."""
-        return np.stack([self._mfns, self._mfns + self._counts], axis=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,7 +226,7 @@ def _scan(memory: Memory, pointers: GuestPointers, wanted: list[Frames]) -> list
     if not wanted or any(len(each) == 0 for each in wanted):
         return []
     found: list[int] = []
-    for start, end in pointers.ram().tolist():
+    for start, end in pointers.ram.ranges().tolist():
         for at in range(start, end, _CHUNK):
             mfns = np.arange(at, min(at + _CHUNK, end), dtype=np.uint64)
             pages = memory.read_pages(mfns)
@@ -273,26 +257,8 @@ def _read_kernel_tree(
     usable = pages.present
     if not usable[places[0]] or int((rows[places[0]] == _NO).sum()):
         return None
-    spans: list[Span] = []
-    index: list[NDArray[np.int64]] = []
-    frames: list[Frames] = []
-    for slot, place in enumerate(places.tolist()):
-        row = rows[place] if usable[place] else np.full(width, _NO)
-        first = slot * width
-        if bool((row == row[0]).all()):
-            if spans and spans[-1].frame == int(row[0]) and spans[-1].first + spans[-1].leaves == first:
-                spans[-1] = spans[-1]._replace(leaves=spans[-1].leaves + width)
-            else:
-                spans.append(Span(first, width, int(row[0])))
-        else:
-            index.append(np.arange(first, first + width))
-            frames.append(row)
-    leaves = Leaves(
-        arch,
-        tuple(spans),
-        np.concatenate(index) if index else np.empty(0, np.int64),
-        np.concatenate(frames) if frames else np.empty(0, np.uint64),
-    )
+    rows[~usable] = _NO
+    leaves = Leaves.of_rows(arch, (rows[place] for place in places.tolist()))
     count = len(listed.index)
     differing = rows[places[: -(-count // width)]].reshape(-1)[:count] != listed.frames
     first_differ = int(differing[:width].sum())

@@ -11,11 +11,11 @@ import re
 import numpy as np
 
 from xenp2m.arch import X86_64
-from xenp2m.check.diff import END_OF_FRAMES, Side
+from xenp2m.check.diff import Side
 from xenp2m.dump import Dump
 from xenp2m.entry import NO_MFN, Kind, decode_array
 from xenp2m.errors import FormatError
-from xenp2m.runs import Ambiguous, RunMap
+from xenp2m.runs import END_OF_FRAMES, Ambiguous, RunMap
 
 _ROW = re.compile(rb"^ *pfn=0x([0-9a-f]+) ==> mfn=0x([0-9a-f]+) ", re.MULTILINE)
 _END = b" --- End of P2M"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from xenp2m.arch import X86_64
 from xenp2m.dump.kcore import Kcore, Read
+from xenp2m.dump.layout import MOST_PFNS
 from xenp2m.entry import Kind, decode_array
 from xenp2m.errors import MissingFactError
 from xenp2m.lab.console import Talk
@@ -29,7 +30,6 @@ _TABLE_SPAN = _WORDS * _WORDS
 _PIECE = 1 << 18
 _FRAME = np.uint64(0x000F_FFFF_FFFF_F000)
 _PRESENT = 1
-_MOST_FRAMES = 1 << 34
 
 
 def reader(talk: Talk) -> Read:
@@ -82,7 +82,7 @@ class _List:
         self.frames = kernel.variable("xen_p2m_size")
         self.last = kernel.variable("xen_p2m_last_pfn")
         self.direct = kernel.variable("page_offset_base")
-        if not self.address or not 0 < self.last <= self.frames <= _MOST_FRAMES:
+        if not self.address or not 0 < self.last <= self.frames <= MOST_PFNS:
             raise MissingFactError("no linear p2m list", where=_KCORE)
         self._pieces: dict[int, NDArray[np.uint64]] = {}
 

@@ -12,7 +12,7 @@ from xenp2m.dump.leaves import MapBuilder, SharedLeaves
 from xenp2m.dump.tree import frame_list
 from xenp2m.entry import NO_MFN, Kind
 from xenp2m.errors import InputError
-from xenp2m.runs import Ambiguous, RunMap
+from xenp2m.runs import END_OF_FRAMES, Ambiguous, RunMap
 
 _MOST_NOTES = 8
 
@@ -38,7 +38,7 @@ def look_at_domain(case: Case) -> Iterator[Finding]:
         yield case.finding("XA403", note)
     if p2m.ambiguous:
         first = p2m.ambiguous[0]
-        count = sum(each.end - each.start for each in p2m.ambiguous if each.end < 1 << 52)
+        count = sum(each.end - each.start for each in p2m.ambiguous if each.end < END_OF_FRAMES)
         where = f"frames [{first.start:#x}, {first.end:#x}): {_kinds(first)}: {first.reason}"
         yield case.finding(
             "XA404", f"{len(p2m.ambiguous)} ranges of frames cannot be told", where=where, count=count

@@ -14,6 +14,7 @@ from xenp2m.check.findings.registry import finding
 from xenp2m.entry import Kind
 from xenp2m.mmu.mappers import Mapper
 from xenp2m.rules import Structure
+from xenp2m.runs import END_OF_FRAMES
 from xenp2m.units import PAGE_SHIFT, format_frames, format_size
 
 _BACKPORT = "Use Linux 3.16 or later, or a kernel with patches 2, 3 and 5 of the 2014 series."
@@ -181,7 +182,7 @@ def identity_range_refused(case: Case) -> Iterator[Hit]:
     if any(judged.cause is Cause.REFUSED for judged in case.bars):
         return
     for op in case.guest.ops:
-        if op.kind is OpKind.IDENTITY and op.start < limit <= op.end < 1 << 52:
+        if op.kind is OpKind.IDENTITY and op.start < limit <= op.end < END_OF_FRAMES:
             text = "this 1:1 range is ignored; no BAR in the input lies in it"
             yield Hit.at_frames(op.start, op.end, text, severity=Severity.INFO)
 

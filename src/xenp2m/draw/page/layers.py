@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xenp2m.arch import Arch
+from xenp2m.arch import PTE_FRAMES, Arch
 from xenp2m.boot import Guest
-from xenp2m.check.bars import PTE_FRAMES, frame_class
+from xenp2m.check.bars import frame_class
 from xenp2m.check.explain import explain_kind
 from xenp2m.check.places import KindsP2m, predicted_m2p
 from xenp2m.draw.page.encode import packed, packed_maps

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xenp2m.arch import PTE_FRAMES
 from xenp2m.draw.page.layers import Layer, layers_to_json, unique
 from xenp2m.draw.page.rows import At, BarRow, FindingGroup, Log, RegionRow, bars_to_json
 from xenp2m.draw.palette import LOOKS, UNTOLD
@@ -17,7 +18,6 @@ from xenp2m.units import PAGE_SHIFT, TIB, format_size, pfn_down, pfn_up
 FORMAT = "xenp2m.page/1"
 
 _SHOWN = 16 * TIB >> PAGE_SHIFT
-_ADDRESSABLE = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ class Report:
         ends = [pfn_up(entry.end) for entry in self.host]
         ends += [layer.map.end_pfn for layer in self.layers]
         ends += [verdict.bar.pfn_end for each in self.predictions for verdict in each.bars]
-        top = min(1 << max(_SHOWN, *ends, 1).bit_length() - 1, _ADDRESSABLE)
+        top = min(1 << max(_SHOWN, *ends, 1).bit_length() - 1, PTE_FRAMES)
         return {
             "format": FORMAT,
-            "top": top if top >= max(_SHOWN, *ends) else min(top * 2, _ADDRESSABLE),
+            "top": top if top >= max(_SHOWN, *ends) else min(top * 2, PTE_FRAMES),
             "kinds": [*(LOOKS[kind].word for kind in Kind), UNTOLD.word],
             "host": [
                 [pfn_down(entry.start), pfn_up(entry.end), _host_kind(entry), _host_text(entry)]

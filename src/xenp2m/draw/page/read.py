@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xenp2m.check.diff import END_OF_FRAMES, Diff, Half, Piece, Side, Status
+from xenp2m.check.diff import Diff, Half, Piece, Side, Status
 from xenp2m.check.inspected import name_of
 from xenp2m.draw.page.layers import Layer, predicted_layer, read_layer, unique
 from xenp2m.draw.page.model import Answer, Reason, Report
@@ -18,7 +18,7 @@ from xenp2m.entry import KIND_BY_LABEL, Kind
 from xenp2m.machine import E820Entry
 from xenp2m.prediction import Prediction
 from xenp2m.rules import KERNELS, Rules, rules_for
-from xenp2m.runs import RunMap
+from xenp2m.runs import END_OF_FRAMES, RunMap
 from xenp2m.units import PAGE_SHIFT, format_frames
 
 _BEFORE = "3.15"

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from xenp2m.arch import X86_32, X86_64
+from xenp2m.arch import PTE_FRAMES, X86_32, X86_64
 from xenp2m.dump import layout
 from xenp2m.dump.containers.base import CoreInfo, Dump
 from xenp2m.dump.elffile import Elf, Section, parse_notes
@@ -21,14 +21,13 @@ from xenp2m.units import PAGE_SHIFT, PAGE_SIZE
 
 _MACHINES = {"EM_X86_64": X86_64, "EM_386": X86_32}
 _MAX_VCPUS = 8192
-_MAX_FRAME = 1 << 40
 
 
 class _Index:
     """Where a frame is in a list of frames: a table for dense frames, else a sorted copy."""
 
     def __init__(self, frames: Frames) -> None:
-        self._listed = frames < np.uint64(_MAX_FRAME)
+        self._listed = frames < np.uint64(PTE_FRAMES)
         rows = np.flatnonzero(self._listed)
         kept = frames[rows]
         top = int(kept.max()) + 1 if len(kept) else 0
@@ -75,7 +74,7 @@ class CoreMemory:
     def ranges(self) -> Frames:
         """Return the machine frames present."""
         if self._ranges is None:
-            frames = np.unique(self._mfns[self._mfns < np.uint64(_MAX_FRAME)])
+            frames = np.unique(self._mfns[self._mfns < np.uint64(PTE_FRAMES)])
             self._ranges = merged(np.stack([frames, frames + np.uint64(1)], axis=1))
         return self._ranges
 
