@@ -41,6 +41,14 @@ def test_a_gap_without_host_ram_is_filled() -> None:
     )
 
 
+def test_host_ram_that_ends_where_the_guests_does_leaves_nothing() -> None:
+    host = (E820Entry(512 * MIB, GIB, RAM), E820Entry(GIB, 2 * GIB, RESERVED))
+    assert libxl_e820_host(host, 1024 * K, 1024 * K) == (
+        E820Entry(0, GIB, RAM),
+        E820Entry(GIB, 2 * GIB, RESERVED),
+    )
+
+
 @pytest.mark.parametrize(("memory", "maxmem"), [(0, 0), (2, 1)])
 def test_impossible_sizes(memory: int, maxmem: int) -> None:
     with pytest.raises(UsageError):

@@ -73,5 +73,5 @@ def _without_ram(entries: Iterable[E820Entry], ram_end: int) -> Iterable[E820Ent
             continue
         if entry.type != RAM:
             yield entry
-        elif entry.start < BALLOON_START and (entry.start < ram_end or entry.end > ram_end):
+        elif entry.start < BALLOON_START and entry.end > ram_end:
             yield E820Entry(max(entry.start, ram_end), entry.end, UNUSABLE)
