@@ -22,8 +22,9 @@ from xenp2m.boot.setup import BootStopsError, Setup
 from xenp2m.boot.split import split
 from xenp2m.errors import InputError, UsageError
 from xenp2m.machine import E820Entry
+from xenp2m.p2m.list import area_pages
 from xenp2m.rules import Conflicts, HoleFrames, Rules, Structure
-from xenp2m.units import GIB, MIB, PAGE_SHIFT, PAGE_SIZE
+from xenp2m.units import MIB, PAGE_SHIFT, PAGE_SIZE
 
 ISA_START = 0xA0000
 ISA_END = 0x100000
@@ -206,12 +207,9 @@ def _apply_mem_limit(setup: Setup) -> None:
 def _make_list_area(setup: Setup) -> None:
     """xen_vmalloc_p2m_tree: the list grows to its area, 1:1 except for extra memory, which is missing."""
     arch, frames = setup.arch, setup.frames
-    unit = 2 * MIB * (1 if arch.bits == 64 else 2)
-    word = arch.bits // 8
-    pages = max(setup.max_p2m_pfn, setup.config.hotplug_limit_gib * GIB // PAGE_SIZE)
-    setup.p2m_area = -(-pages * word // unit) * unit
     setup.last_p2m_pfn = setup.max_p2m_pfn
-    setup.max_p2m_pfn = setup.p2m_area // word
+    setup.max_p2m_pfn = area_pages(arch, setup.max_p2m_pfn, setup.config.hotplug_limit_gib)
+    setup.p2m_area = setup.max_p2m_pfn * (arch.bits // 8)
     setup.lines.append(f"p2m virtual area at (____ptrval____), size is {setup.p2m_area:x}")
     frames.resize(setup.max_p2m_pfn, IDENTITY)
     for start, end in setup.extra.regions():

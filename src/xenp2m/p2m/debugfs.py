@@ -30,8 +30,8 @@ def tree_text(tree: Tree) -> list[str]:
     """
     entries = tree.arch.entries_per_page
     last = tree.arch.max_domain_pages - 1
-    table = tree.table[: tree.arch.max_domain_pages // entries]
-    empty = np.repeat(tree.top == MISSING, entries)[: len(table)]
+    table = tree.table
+    empty = np.repeat(tree.top == MISSING, entries)
     table[empty] = MISSING
     levels = np.where(empty, _TOP, np.where(table >= FIRST_OWN, _ENTRY, _MIDDLE))
     level_heads = [(slot * entries, level) for slot, level in _value_heads(levels)]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from xenp2m.boot.frames import BUILDER, FRESH, HOST, IDENTITY, MISSING, Frames
 from xenp2m.boot.guest import Guest, OpKind, P2mOp
+from xenp2m.p2m.list import area_pages
 from xenp2m.rules import Structure
-from xenp2m.units import GIB, PAGE_SIZE
 
 _MISSING, _IDENTITY, _OWN = 0, 1, 2
 """What a slot points to: the shared missing page, the shared 1:1 page, a private one."""
@@ -191,9 +191,7 @@ def _list_pages(guest: Guest) -> dict[str, int]:
             frames.put(op.start, min(op.end, listed * entries), IDENTITY)
         elif op.kind is OpKind.RELEASE:
             frames.put(op.start, op.end, MISSING)
-    unit = entries**2
-    pages = max(guest.last_p2m_pfn, config.hotplug_limit_gib * GIB // PAGE_SIZE)
-    size = -(-pages // unit) * unit
+    size = area_pages(config.arch, guest.last_p2m_pfn, config.hotplug_limit_gib)
     leaves: _Slots = np.full(max(size // entries, listed), _IDENTITY, np.uint8)
     leaves[:listed] = _OWN
     for content, shared in ((MISSING, _MISSING), (IDENTITY, _IDENTITY)):

@@ -29,6 +29,17 @@ SIF_VIRT_P2M_4TOOLS = 1 << 4
 """start_info flag: tools read the list at its virtual address, and no frame list is needed."""
 
 
+def area_pages(arch: Arch, max_p2m_pfn: int, hotplug_limit_gib: int) -> int:
+    """Return the frames that the list's virtual area has words for (xen_vmalloc_p2m_tree).
+
+    ``hotplug_limit_gib`` is CONFIG_XEN_BALLOON_MEMORY_HOTPLUG_LIMIT or CONFIG_XEN_MEMORY_HOTPLUG_LIMIT
+    (0: not configured).  The area is a multiple of 2 MiB * PMDS_PER_MID_PAGE, which is one mid-sized piece on
+    both widths.
+    """
+    limit = max(max_p2m_pfn, hotplug_limit_gib * GIB // PAGE_SIZE)
+    return -(-limit // arch.pfns_per_mid) * arch.pfns_per_mid
+
+
 class LinearList(PagedP2m):
     """A linear p2m list as one kernel keeps it.
 
@@ -36,7 +47,8 @@ class LinearList(PagedP2m):
     ``last_pfn`` (xen_p2m_last_pfn) the end that tools are told of.  ``table`` (int32) holds the number of the
     leaf page of each slot, ``pieces`` (int8) what the page tables of each mid-sized piece are: MISSING or
     IDENTITY if shared, else OWN; it is empty before xen_vmalloc_p2m_tree.
-    ``generation`` is arch.p2m_generation.  ``extra`` are the extra-memory regions (start, end), in frames.
+    ``generation`` is arch.p2m_generation (0 in kernels without it).  ``extra`` are the extra-memory regions
+    (start, end), in frames.
     """
 
     def __init__(
@@ -244,7 +256,7 @@ class LinearList(PagedP2m):
                 if not self.take_page():
                     return -ENOMEM
             self.pieces[piece] = OWN
-            self.generation += 2 * self.pmds_per_piece
+            self._count_changes(self.pmds_per_piece)
         frames = self.frame_list if pfn < self.arch.max_p2m_pfn else None
         if frames is not None and frames.top[piece] == MISSING:
             if not self.take_page():
@@ -259,9 +271,14 @@ class LinearList(PagedP2m):
                 start = slot * self.leaves.entries
                 self.write(start, start + self.leaves.entries, leaf, start | self.arch.identity_bit)
             self._install(slot, leaf)
-            self.generation += 2
+            self._count_changes(1)
         self._extend_last(pfn)
         return 0
+
+    def _count_changes(self, pages: int) -> None:
+        """Count up before and after each page that the list gets, in kernels that tell tools so."""
+        if self.rules.list_generation:
+            self.generation += 2 * pages
 
     def _extend_last(self, pfn: int) -> None:
         if self.rules.list_last_pfn is LastPfn.EXACT and pfn > self.last_pfn:
@@ -282,9 +299,9 @@ class LinearList(PagedP2m):
         if pfn % entries or slots.start == slots.stop or self.frame_list or self.page_budget is not None:
             return False
         pieces = self.pieces[slots.start // entries : -(-slots.stop // entries)]
-        self.generation += 2 * self.pmds_per_piece * int(np.count_nonzero(pieces != OWN))
+        self._count_changes(self.pmds_per_piece * int(np.count_nonzero(pieces != OWN)))
         pieces[:] = OWN
-        self.generation += 2 * (slots.stop - slots.start)
+        self._count_changes(slots.stop - slots.start)
         self._table[slots] = BLANK
         self.changed()
         self._extend_last(slots.stop * entries - 1)
@@ -299,13 +316,10 @@ class LinearList(PagedP2m):
     def vmalloc_tree(self, hotplug_limit_gib: int = 0) -> None:
         """Move the list to its own area and share its uniform parts (xen_vmalloc_p2m_tree).
 
-        ``hotplug_limit_gib`` is CONFIG_XEN_BALLOON_MEMORY_HOTPLUG_LIMIT or CONFIG_XEN_MEMORY_HOTPLUG_LIMIT
-        (0: not configured).  Frames past the old list are 1:1, extra memory is missing.
+        Frames past the old list are 1:1, extra memory is missing.
         """
         self.last_pfn = self.max_p2m_pfn
-        limit = max(self.max_p2m_pfn, hotplug_limit_gib * GIB // PAGE_SIZE)
-        # The area is a multiple of 2 MiB * PMDS_PER_MID_PAGE, which is one mid-sized piece on both widths.
-        size = -(-limit // self.arch.pfns_per_mid) * self.arch.pfns_per_mid
+        size = area_pages(self.arch, self.max_p2m_pfn, hotplug_limit_gib)
         entries = self.leaves.entries
         table: Table = np.full(size // entries, IDENTITY, np.int32)
         table[: len(self.table)] = self.table
