@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import zstandard
 
-from writers.guest import Guest, Page
+from writers.guest import Guest, Page, fold_cr3
 from xenp2m.dump import layout
 from xenp2m.entry import Kind
 
@@ -100,7 +100,7 @@ def write_core(stream: BinaryIO, guest: Guest, *, hvm: bool = False, shared_info
         + note(b"Xen", layout.NOTE_CORE_FORMAT, struct.pack("<Q", 1))
     )
     context = bytearray(layout.VCPU_CONTEXT_SIZE)
-    cr3 = layout.fold_cr3(guest.cr3, arch)
+    cr3 = fold_cr3(guest.cr3, arch)
     struct.pack_into("<Q" if arch.bits == 64 else "<I", context, layout.VCPU_CONTEXT_CR3[arch.bits], cr3)
     columns = np.array(entries, "<u8")
     sections: list[tuple[str, int, bytes | None]] = [

@@ -28,6 +28,11 @@ BUILDER_ADDRESS = {64: 0xFFFF_FFFF_8100_0000, 32: 0xC100_0000}
 _KERNEL_END = 1 << 16  # pfns: a kernel image is mapped by addresses of 2 GiB, and lies low
 
 
+def fold_cr3(mfn: int, arch: Arch) -> int:
+    """Return the CR3 value that names a frame (public/arch-x86/xen-x86_32.h)."""
+    return mfn << 12 if arch.bits == 64 else (mfn << 12 | mfn >> 20) & 0xFFFF_FFFF
+
+
 class Shape(Enum):
     """How the guest keeps its p2m."""
 
@@ -64,7 +69,7 @@ class Guest:
         word.pack_into(page, at.max_pfn, self.max_pfn)
         word.pack_into(page, at.frame_list_list, self.frame_list_list)
         if self.p2m_cr3:
-            word.pack_into(page, at.p2m_cr3, layout.fold_cr3(self.p2m_cr3, self.arch))
+            word.pack_into(page, at.p2m_cr3, fold_cr3(self.p2m_cr3, self.arch))
             word.pack_into(page, at.p2m_vaddr, self.p2m_vaddr)
             word.pack_into(page, at.p2m_generation, self.generation)
         return bytes(page)

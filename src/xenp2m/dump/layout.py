@@ -80,14 +80,13 @@ class StartInfoLayout:
     nr_pages: int
     shared_info: int
     flags: int
-    pt_base: int
     mfn_list: int
     size: int
 
 
 START_INFO_MAGIC = b"xen-"
-START_INFO_64 = StartInfoLayout(X86_64, 32, 40, 48, 88, 104, 1168)
-START_INFO_32 = StartInfoLayout(X86_32, 32, 36, 40, 60, 68, 1112)
+START_INFO_64 = StartInfoLayout(X86_64, 32, 40, 48, 104, 1168)
+START_INFO_32 = StartInfoLayout(X86_32, 32, 36, 40, 68, 1112)
 START_INFO = {64: START_INFO_64, 32: START_INFO_32}
 
 VCPU_CONTEXT_CR3 = {64: 5008, 32: 2728}
@@ -109,13 +108,6 @@ def unfold_cr3(value: int, arch: Arch) -> int:
     if arch.bits == 64:
         return (value & FRAME_MASK) >> 12
     return ((value >> 12) | (value << 20)) & 0xFFFF_FFFF
-
-
-def fold_cr3(mfn: int, arch: Arch) -> int:
-    """Return the CR3 value that names a frame: the inverse of unfold_cr3."""
-    if arch.bits == 64:
-        return mfn << 12
-    return ((mfn << 12) | (mfn >> 20)) & 0xFFFF_FFFF
 
 
 def canonical(address: int) -> int:

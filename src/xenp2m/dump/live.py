@@ -37,13 +37,10 @@ _MOVING = "the kernel is running: what is read in turn need not be of one moment
 class LiveMemory:
     """The guest's own machine frames, read where the kernel maps all its memory."""
 
-    translated = False
-
     def __init__(self, kcore: Kcore, base: int, known: RunMap) -> None:
         """Take the address at which the kernel maps guest frame 0, and the map of its RAM."""
         self._kcore = kcore
         self._base = base
-        self._map = known
         self._ram = FrameSet(known, Kind.RAM)
 
     @property
@@ -57,14 +54,7 @@ class LiveMemory:
 
     def read_pages(self, mfns: Frames) -> Pages:
         """Read pages by machine frame."""
-        return self._read(self._ram.pfns(mfns))
-
-    def read_guest_pages(self, pfns: Frames) -> Pages:
-        """Read pages by guest frame."""
-        kinds, _ = self._map.lookup(pfns)
-        return self._read(np.where(kinds == Kind.RAM, pfns, np.uint64(NO_PFN)))
-
-    def _read(self, pfns: Frames) -> Pages:
+        pfns = self._ram.pfns(mfns)
         result = absent(len(pfns))
         wanted = np.flatnonzero(pfns != np.uint64(NO_PFN))
         breaks = np.flatnonzero(np.diff(pfns[wanted]) != 1) + 1

@@ -46,10 +46,6 @@ class Memory(Protocol):
     """Machine memory that a dump holds, or one guest's part of it."""
 
     @property
-    def translated(self) -> bool:
-        """True where guest frames are also machine frames here: an HVM guest, or memory without a guest."""
-
-    @property
     def held(self) -> int:
         """Machine frames present, at most: an upper bound that costs nothing."""
 
@@ -58,12 +54,6 @@ class Memory(Protocol):
 
     def read_pages(self, mfns: Frames) -> Pages:
         """Read pages by machine frame."""
-
-    def read_guest_pages(self, pfns: Frames) -> Pages:
-        """Read pages by guest frame, as far as the container itself knows the guest's frames.
-
-        Raises MissingFactError when it knows none (a whole host: ask a domain's map first).
-        """
 
 
 class Image:
@@ -151,8 +141,6 @@ def masked_gather(image: Image, offsets: NDArray[np.int64], present: NDArray[np.
 class ExtentMemory:
     """Machine frames that lie in extents of one mapped file."""
 
-    translated = True
-
     def __init__(self, image: Image, extents: NDArray[np.int64]) -> None:
         """Take ``extents``: shape (n, 3), sorted by first frame: [first frame, end frame, file offset]."""
         self._image = image
@@ -177,10 +165,6 @@ class ExtentMemory:
         present = (index >= 0) & (mfns < self._ends[index])
         within = np.where(present, mfns - self._starts[index], np.uint64(0)).astype(np.int64)
         return masked_gather(self._image, self._offsets[index] + (within << PAGE_SHIFT), present)
-
-    def read_guest_pages(self, pfns: Frames) -> Pages:
-        """Refuse: a whole host has many guests."""
-        raise MissingFactError("this dump has no guest frames of its own", where=self._image.name)
 
 
 def absent(count: int) -> Pages:

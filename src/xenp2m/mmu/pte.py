@@ -42,8 +42,6 @@ PAGE_SHARED = PRESENT | RW | USER | ACCESSED | NX
 """The protection of a shared read-write user mapping."""
 PAGE_READONLY = PRESENT | USER | ACCESSED | NX
 """The protection of a read-only user mapping."""
-PAGE_NONE = PROTNONE | ACCESSED
-"""The protection of a user mapping without access."""
 PAGE_KERNEL = PRESENT | RW | ACCESSED | DIRTY | GLOBAL | NX
 """The protection of kernel memory, and of ioremap before its cache bits."""
 

@@ -20,27 +20,18 @@ from xenp2m.p2m.protocol import P2m
 from xenp2m.runs import RunMap
 from xenp2m.units import MIB
 
-OLD_XEN_FILL = 0x7777_7777_7777_7777
-"""What unused words read as where Xen before 4.13 mapped the 64-bit M2P by 1 GiB pages."""
-OLD_XEN_COMPAT_FILL = 0x5555_5555
-"""What unused words read as in the 32-bit M2P of a 64-bit Xen before 4.13."""
-
 
 @dataclass(frozen=True, slots=True)
 class M2pWindow:
-    """Where a guest sees the M2P: virtual addresses ``[start, end)`` and the entry size, in bytes.
-
-    ``fallback_nr`` is the number of entries that the kernel assumes when XENMEM_machphys_mapping fails.
-    """
+    """Where a guest sees the M2P: virtual addresses ``[start, end)`` and the entry size, in bytes."""
 
     start: int
     end: int
     entry_size: int
-    fallback_nr: int
 
 
-M2P_WINDOW_64 = M2pWindow(0xFFFF_8000_0000_0000, 0xFFFF_8040_0000_0000, 8, 1 << 35)
-M2P_WINDOW_32 = M2pWindow(0xF580_0000, 0xF680_0000, 4, 1 << 22)
+M2P_WINDOW_64 = M2pWindow(0xFFFF_8000_0000_0000, 0xFFFF_8040_0000_0000, 8)
+M2P_WINDOW_32 = M2pWindow(0xF580_0000, 0xF680_0000, 4)
 COMPAT_M2P_END = 0xFFE0_0000
 """End of the M2P that a 64-bit Xen shows to a 32-bit guest, as a virtual address."""
 

@@ -151,8 +151,6 @@ class _Part:
 class KdumpMemory:
     """Machine frames of a kdump-compressed dump, in one file or several."""
 
-    translated = True
-
     def __init__(self, parts: Sequence[_Part]) -> None:
         """Take the parts, sorted by their first frame."""
         self._parts = parts
@@ -182,10 +180,6 @@ class KdumpMemory:
                 pages.words[index] = np.frombuffer(part.page(int(rows[index])), "<u8", ENTRIES)
             pages.present[present] = True
         return pages
-
-    def read_guest_pages(self, pfns: Frames) -> Pages:
-        """Refuse: a whole host has many guests."""
-        raise MissingFactError("this dump has no guest frames of its own", where=self._parts[0].file.name)
 
 
 def open_kdump(images: Sequence[Image]) -> Dump:
