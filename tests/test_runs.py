@@ -132,6 +132,8 @@ def test_within_is_the_map_cut(frame_map: RunMap, start: int, end: int) -> None:
         {"runs": [[0, 100, "raam", None]]},
         {"runs": [[0, 100, "ram"]]},
         {"runs": [[0, 100, "ram", "x"]]},
+        {"runs": [[False, 100, "ram", None]]},
+        {"runs": [[0, 100, "ram", (1 << 52) + 1]]},
         {"runs": 5},
     ],
 )

@@ -64,13 +64,17 @@ def tree_guest() -> Guest:
     )
 
 
-def test_frame_list_alone_leaves_the_tail_open(tmp_path: Path) -> None:
+def published_guest() -> Guest:
+    """A guest without the kernel's own tree."""
     guest = tree_guest()
-    top = guest.symbols["p2m_top"]
-    for words in guest.pages.values():  # without the kernel's own tree
+    for words in guest.pages.values():
         if int(words[0]) >> 32 == 0xFFFF_FFFF or int(words[0]) >> 40 == 0xFFFF88:
             words[:] = 0
-    assert top
+    return guest
+
+
+def test_frame_list_alone_leaves_the_tail_open(tmp_path: Path) -> None:
+    guest = published_guest()
     (tmp_path / "core").write_bytes(write.core_dump(guest))
     (domain,) = inspect(open_dump(tmp_path / "core")).domains
     assert domain.p2m is not None
@@ -78,6 +82,22 @@ def test_frame_list_alone_leaves_the_tail_open(tmp_path: Path) -> None:
     assert domain.p2m.map.entry(600 + 424 - 1).kind is Kind.IDENTITY
     assert any(each.end == END for each in domain.p2m.ambiguous)
     assert_honest(domain.p2m, guest.map)
+
+
+@pytest.mark.parametrize("other", [1, 2])
+def test_a_page_of_frames_in_two_places_is_believed_in_neither(tmp_path: Path, other: int) -> None:
+    guest = published_guest()
+    mid = guest.pages[int(guest.pages[guest.frame_list_list][0])]
+    mid[other] = mid[0]
+    (tmp_path / "core").write_bytes(write.core_dump(guest))
+    (domain,) = inspect(open_dump(tmp_path / "core")).domains
+    assert domain.p2m is not None
+    for slot in (0, other):
+        assert {run.kind for run in domain.p2m.map.within(slot * 512, slot * 512 + 512)} == {Kind.MISSING}
+        assert any(
+            each.start <= slot * 512 < slot * 512 + 512 <= each.end and "several places" in each.reason
+            for each in domain.p2m.ambiguous
+        )
 
 
 def test_shared_page_that_was_written_to(tmp_path: Path) -> None:

@@ -144,6 +144,13 @@ def test_built_from_runs_it_looks_up_as_the_runs_say(
     given_map = RunMap(TINY, LIMIT, beyond, runs)
     tree = Tree.from_runs(rules, given_map)
     assert tree.to_runs() == given_map
+    # in as few pages as the rules allow
+    below = [given_map.within(at, at + TINY.pfns_per_leaf) for at in range(0, LIMIT, TINY.pfns_per_leaf)]
+    mixed = [len(parts) > 1 or parts[0].kind in (Kind.RAM, Kind.FOREIGN) for parts in below]
+    assert tree_pages(tree).leaf_grafted == sum(mixed)
+    shared = {Kind.MISSING, Kind.IDENTITY} if rules.compact_mid else {Kind.MISSING}
+    whole = [given_map.within(at, at + TINY.pfns_per_mid) for at in range(0, LIMIT, TINY.pfns_per_mid)]
+    assert tree_pages(tree).mid_pages == sum(len(parts) > 1 or parts[0].kind not in shared for parts in whole)
 
 
 def test_a_map_that_is_too_long_is_no_tree() -> None:
