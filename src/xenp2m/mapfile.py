@@ -12,8 +12,8 @@ from xenp2m.files import write_atomically
 from xenp2m.runs import MAP_FORMAT, Ambiguous, RunMap, ambiguous_from_json, ambiguous_to_json
 
 _MARK = b'"xenp2m.'
-_PREDICTION_FORMAT = "xenp2m.prediction/1"
-_INSPECTION_FORMAT = "xenp2m.inspection/1"
+PREDICTION_FORMAT = "xenp2m.prediction/1"
+INSPECTION_FORMAT = "xenp2m.inspection/1"
 
 
 class MapFile(NamedTuple):
@@ -50,11 +50,11 @@ def read_map(path: str | Path, domain: int | None = None) -> MapFile | None:
         raise FormatError("several predictions in one file", where=where, expected="one kernel")
     if not isinstance(value, dict):
         return None
-    if value.get("format") == _PREDICTION_FORMAT:
+    if value.get("format") == PREDICTION_FORMAT:
         kernel = value.get("kernel")
         known = RunMap.from_json(value.get("map"), where)
         return MapFile(known, kernel if isinstance(kernel, str) else None)
-    if value.get("format") == _INSPECTION_FORMAT:
+    if value.get("format") == INSPECTION_FORMAT:
         return _inspected(value.get("domains"), domain, where)
     if value.get("format") == MAP_FORMAT:
         known = RunMap.from_json(value, where)

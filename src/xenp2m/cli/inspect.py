@@ -10,7 +10,6 @@ import click
 
 from xenp2m.cli.dumps import dump_options
 from xenp2m.cli.options import html_option, picture_options
-from xenp2m.runs import END_OF_FRAMES
 
 if TYPE_CHECKING:
     from xenp2m.check.inspected import Address, Found, Wanted
@@ -132,6 +131,7 @@ def command(
 
 def _wanted(frames: Sequence[str], ranges: Sequence[str]) -> list[Wanted]:
     from xenp2m.check.inspected import Wanted
+    from xenp2m.runs import END_OF_FRAMES
     from xenp2m.units import parse_size, pfn_down, pfn_up
 
     found = []

@@ -9,7 +9,7 @@ import click
 def command() -> None:
     """List the kernels and patches that can be asked for.
 
-    A version takes the newest rules that are not newer than itself: 5.10 takes those of 4.21.
+    A version takes the newest rules that are not newer than itself: 5.4 takes those of 4.19.86.
     """
     from xenp2m.draw.console import stdout
     from xenp2m.draw.tables import FittedTable

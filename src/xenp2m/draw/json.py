@@ -11,10 +11,10 @@ from typing import Any
 from xenp2m.boot.guest import BootLog, Guest
 from xenp2m.check.series import State, Walk
 from xenp2m.machine.json import machine_to_json
+from xenp2m.mapfile import PREDICTION_FORMAT
 from xenp2m.p2m.outline import MidSlots
 from xenp2m.prediction import Prediction
 
-PREDICTION_FORMAT = "xenp2m.prediction/1"
 SERIES_FORMAT = "xenp2m.series/1"
 TREE_FORMAT = "xenp2m.tree/1"
 

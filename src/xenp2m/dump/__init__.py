@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xenp2m.dump import symbols
     from xenp2m.dump.containers import Dump, is_dump, open_dump
-    from xenp2m.dump.inspection import INSPECTION_FORMAT, Domain, Inspection, inspect
+    from xenp2m.dump.inspection import Domain, Inspection, inspect
     from xenp2m.dump.leaves import Confidence, P2m
     from xenp2m.dump.m2p import NO_PFN, DenseLookup, HostM2p, M2p, dense_p2m
     from xenp2m.dump.mappings import Classifier, Target, find_frames, list_mappings
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from xenp2m.runs import Ambiguous
 
 __all__ = [
-    "INSPECTION_FORMAT",
     "NO_PFN",
     "Ambiguous",
     "Classifier",
@@ -61,7 +60,7 @@ __all__ = [
 
 _HOMES = {
     "containers": ("Dump", "is_dump", "open_dump"),
-    "inspection": ("INSPECTION_FORMAT", "Domain", "Inspection", "inspect"),
+    "inspection": ("Domain", "Inspection", "inspect"),
     "leaves": ("Ambiguous", "Confidence", "P2m"),
     "m2p": ("NO_PFN", "DenseLookup", "HostM2p", "M2p", "dense_p2m"),
     "mappings": ("Classifier", "Target", "find_frames", "list_mappings"),

@@ -20,9 +20,8 @@ from xenp2m.dump.symbols import Symbols
 from xenp2m.dump.tree import read_tree
 from xenp2m.entry import NO_MFN, Kind
 from xenp2m.errors import InputError
+from xenp2m.mapfile import INSPECTION_FORMAT
 from xenp2m.runs import END_OF_FRAMES, Ambiguous, RunMap, ambiguous_to_json
-
-INSPECTION_FORMAT = "xenp2m.inspection/1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -36,8 +36,7 @@ class Machine(Pictured):
     ``e820`` is in the order of its source and not sanitised; ``e820_source`` says whose map it is.
     ``nr_pages`` is the number of frames that dom0 (or the guest) starts with and ``max_reservation`` the
     number that it may grow to, both in frames and None where the input does not say.
-    ``io_apics``, ``iommus`` (their registers) and ``local_apic`` are byte addresses, ``msi_window`` and
-    ``amd_ht`` are not here: they follow from the architecture.
+    ``io_apics``, ``iommus`` (their registers) and ``local_apic`` are byte addresses.
     ``kernel``, ``start_info``, ``page_tables`` and ``p2m_list`` are where the domain builder put these parts
     of dom0, as guest-physical byte ranges ``(start, end)``; ``p2m_list`` is None when it has its own area.
     ``mem_limit`` is the kernel's ``mem=`` in bytes.
