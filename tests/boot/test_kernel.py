@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boot.maps import FRAMES, HOST, NVS, RAM, RESERVED, UNUSABLE, config, host_maps
-from xenp2m.arch import X86_32, X86_64
+from xenp2m.arch import X86_32, X86_64, Arch
 from xenp2m.boot import Guest, OpKind, Origin, boot, publish
+from xenp2m.boot.setup import limit_pages
 from xenp2m.entry import Kind
 from xenp2m.errors import InputError, UsageError
 from xenp2m.machine import E820Entry
@@ -22,6 +23,24 @@ kernels = st.sampled_from(KERNELS)
 MAX = X86_64.max_p2m_pfn
 AMD_HOLE = E820Entry(0xFD_0000_0000, 1 << 40, RESERVED)
 """A reserved range past the end of the tree: the last hole reaches past MAX_P2M_PFN."""
+
+
+@pytest.mark.parametrize(
+    ("kernel", "arch", "is_dom0", "limited", "pages"),
+    [
+        ("3.15", X86_64, True, True, 131072000),
+        ("4.2", X86_32, False, True, 1 << 24),
+        ("4.4", X86_32, True, True, 1 << 24),
+        ("4.4", X86_64, True, True, 1 << 34),
+        ("6.1", X86_64, False, True, 1 << 27),
+        ("6.1", X86_64, False, False, 1 << 34),
+    ],
+)
+def test_how_many_frames_a_domain_may_have(
+    kernel: str, arch: Arch, is_dom0: bool, limited: bool, pages: int
+) -> None:
+    given_config = replace(config(1, HOST, is_dom0=is_dom0), arch=arch, limit_512gb=limited)
+    assert limit_pages(given_config, rules_for(kernel)) == pages
 
 
 def _ram(guest: Guest) -> int:

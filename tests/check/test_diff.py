@@ -58,6 +58,14 @@ def test_a_map_is_the_same_as_itself(known: RunMap) -> None:
     assert diff_maps(Side("a", known), Side("b", known.without_mfns(), predicted=True)).exit_status == 0
 
 
+@settings(max_examples=50, deadline=None)
+@given(a=run_maps(end_pfn=END), b=run_maps(end_pfn=END))
+def test_a_prediction_on_either_side_leaves_kinds_to_compare(a: RunMap, b: RunMap) -> None:
+    kinds = diff_maps(Side("a", a), Side("b", b), ignore_mfns=True).pieces
+    assert diff_maps(Side("a", a, predicted=True), Side("b", b)).pieces == kinds
+    assert diff_maps(Side("a", a), Side("b", b, predicted=True)).pieces == kinds
+
+
 def three(kind: Kind, mfn: int | None = None) -> RunMap:
     return RunMap(X86_64, 8, Kind.MISSING, [Run(0, 8, kind, mfn)])
 

@@ -141,3 +141,9 @@ def test_steps_tell_the_entry(kernel: str, mapper: Mapper) -> None:
     texts = [step.text for step in mapping.steps]
     assert texts[0].startswith(mapper.label)
     assert any(f"{mapping.entry:#x}" in text for text in texts)
+    assert any("_PAGE_IOMAP: the number is taken" in text for text in texts) == (
+        mapping.taken_raw and not any("mfn_pte" in text for text in texts)
+    )
+    assert any("_PAGE_IOMAP ignored" in text for text in texts) == (
+        kernel == "series:8" and mapper in (Mapper.IOREMAP, Mapper.SYSFS, Mapper.FOREIGN)
+    )

@@ -153,6 +153,18 @@ def test_built_from_runs_it_looks_up_as_the_runs_say(
     assert tree_pages(tree).mid_pages == sum(len(parts) > 1 or parts[0].kind not in shared for parts in whole)
 
 
+@pytest.mark.parametrize("kernel", ["3.15", "3.16"])
+def test_an_empty_range_off_a_leafs_edge_takes_its_pages(kernel: str) -> None:
+    tree = Tree.build(rules_for(kernel), TINY, PAGES, [(0, PAGES, 1000)])
+    before = asdict(tree_pages(tree))
+    inside = 2 * TINY.pfns_per_mid + 5
+    assert tree.set_phys_range_identity(inside, inside) == 0
+    after = asdict(tree_pages(tree))
+    taken = {name: after[name] - before[name] for name in ("mid_pages", "leaf_pages", "mid_mfn_pages")}
+    assert taken == {"mid_pages": 1, "leaf_pages": 1, "mid_mfn_pages": 1}
+    assert after["missing_mid_dirty"] == 0
+
+
 def test_a_map_that_is_too_long_is_no_tree() -> None:
     with pytest.raises(UsageError, match="does not fit a tree"):
         Tree.from_runs(rules_for("3.16"), RunMap(TINY, LIMIT + 1, Kind.IDENTITY, ()))

@@ -59,11 +59,9 @@ def _whole(frames: Frames, end: int, content: int, entries: int) -> Iterator[sli
 
 
 def _check_entered(guest: Guest, op: P2mOp, end: int) -> None:
-    """Refuse an entry past the p2m, from outside of the builder's list, or with marker bits in its word."""
-    size = op.end - op.start
-    if op.end > end or (op.kind is OpKind.MOVE and op.base + size > guest.config.nr_pages):
-        raise _UnusualError
-    if op.kind is OpKind.NVS and op.base + size > guest.config.arch.identity_bit >> 1:
+    """Refuse an entry past the p2m, or with marker bits in its word."""
+    last = op.base + op.end - op.start
+    if op.end > end or (op.kind is OpKind.NVS and last > guest.config.arch.identity_bit >> 1):
         raise _UnusualError
 
 
