@@ -47,7 +47,7 @@ def _holds(array: NDArray[np.uint64], number: int) -> bool:
 
 
 class Done:
-    """The work that a fleet holds: its machines, and under which key each was done for which kernels."""
+    """The work that a fleet holds: under which key a machine was done for which kernels."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Take the rows of the table of work, oldest first: of a machine the newest key counts."""
@@ -59,16 +59,8 @@ class Done:
         current = keys[newest[last]]
         groups: NDArray[np.intp] = np.cumsum(last) - last
         alive = keys[newest] == current[groups] if len(newest) else np.zeros(0, np.bool_)
-        self._machines = machines[newest[last]]
         kept = newest[alive]
         self._keys = {name: np.sort(keys[kept[kernels[kept] == number]]) for number, name in enumerate(names)}
-
-    def __len__(self) -> int:
-        return len(self._machines)
-
-    def knows(self, machine: int) -> bool:
-        """Whether there are rows of a machine, be they current or not."""
-        return _holds(self._machines, machine)
 
     def kernels(self, key: bytes) -> set[str]:
         """Return the kernels for which the input with this key was done."""
