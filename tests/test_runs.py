@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies import run_maps
-from xenp2m.arch import X86_64
-from xenp2m.entry import NO_MFN, Kind
+from strategies import arches, run_maps
+from xenp2m.arch import X86_64, Arch
+from xenp2m.entry import NO_MFN, Kind, encode
 from xenp2m.errors import FormatError, UsageError
+from xenp2m.p2m.lookup import word_runs
 from xenp2m.runs import Run, RunMap
 
 
@@ -110,6 +111,15 @@ def test_lookup_agrees_with_entry(frame_map: RunMap, pfns: list[int]) -> None:
 def test_words_round_trip(frame_map: RunMap) -> None:
     words = frame_map.to_words(0, frame_map.end_pfn)
     assert RunMap.from_words(words, frame_map.arch, frame_map.beyond) == frame_map
+
+
+@given(arches, st.lists(st.tuples(st.sampled_from(Kind), st.integers(0, 9)), max_size=12))
+def test_words_become_runs_word_by_word(arch: Arch, parts: list[tuple[Kind, int]]) -> None:
+    words = np.array([encode(kind, mfn, arch) for kind, mfn in parts], np.uint64)
+    frame_map = RunMap.from_words(words, arch, Kind.MISSING)
+    for pfn, (kind, mfn) in enumerate(parts):
+        assert frame_map.entry(pfn) == (kind, None if kind is Kind.MISSING else mfn)
+    assert frame_map == RunMap(arch, len(words), Kind.MISSING, word_runs(words, 0, arch))
 
 
 @given(run_maps(), st.integers(0, 5000), st.integers(0, 5000))

@@ -90,7 +90,6 @@ class RunMap(Pictured):
         """Make the map of a whole p2m: ``words[pfn]`` is the raw word of each frame (uint64)."""
         kinds, mfns = decode_array(words, arch)
         pfns = np.arange(len(words), dtype=np.uint64)
-        mfns[(kinds == Kind.IDENTITY) & (mfns == pfns)] = NO_MFN
         return cls.from_arrays(pfns, kinds, mfns, arch, len(words), beyond)
 
     @classmethod

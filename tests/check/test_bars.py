@@ -152,6 +152,13 @@ def test_32_bit(kernel: str, at_5_tib: Verdict) -> None:
     assert "16 TiB" in beyond.rule
 
 
+def test_hardware_addresses_52_bits() -> None:
+    last, past = (judge(example("6.4"), frame * PAGE_SIZE, PAGE_SIZE) for frame in ((1 << 40) - 1, 1 << 40))
+    assert last.verdict is MAPS
+    assert past.verdict is WRONG
+    assert past.rule == "beyond the 52 address bits of a PTE"
+
+
 def test_a_bar_may_break_in_the_middle() -> None:
     verdict = judge(example("3.15"), 18 * GIB - MIB, 2 * MIB)
     assert verdict.verdict is FAILS

@@ -65,8 +65,6 @@ class Frames:
 
     def pieces(self, start: int, end: int) -> list[Piece]:
         """Return what the frames ``[start, end)`` hold, cut to them; those past the end included."""
-        if start >= end:
-            return []
         starts = self._starts
         found = []
         index = bisect_right(starts, start) - 1

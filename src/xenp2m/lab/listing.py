@@ -13,7 +13,7 @@ import numpy as np
 from xenp2m.arch import X86_64
 from xenp2m.check.diff import Side
 from xenp2m.dump import Dump
-from xenp2m.entry import NO_MFN, Kind, decode_array
+from xenp2m.entry import Kind, decode_array
 from xenp2m.errors import FormatError
 from xenp2m.runs import END_OF_FRAMES, Ambiguous, RunMap
 
@@ -44,7 +44,6 @@ def of_mfndump(text: bytes, name: str) -> Side:
     table = np.array(rows, np.uint64)
     pfns = table[:, 0]
     kinds, mfns = decode_array(table[:, 1], X86_64)
-    mfns[(kinds == Kind.IDENTITY) & (mfns == pfns)] = NO_MFN
     listed = RunMap.from_arrays(pfns, kinds, mfns, X86_64, int(pfns[-1]) + 1, Kind.MISSING)
     return _side(name, listed, (Kind.IDENTITY, Kind.MISSING))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -57,8 +58,8 @@ def word_heads(words: Words, arch: Arch) -> NDArray[np.intp]:
 def word_runs(words: Words, pfn: int, arch: Arch) -> Iterator[Run]:
     """Cut the raw words (uint64) of consecutive frames from ``pfn`` on into runs."""
     heads = word_heads(words, arch)
-    ends = np.append(heads[1:], len(words))
-    for start, end, word in zip(heads.tolist(), ends.tolist(), words[heads].tolist(), strict=True):
+    bounds = pairwise([*heads.tolist(), len(words)])
+    for (start, end), word in zip(bounds, words[heads].tolist(), strict=True):
         at = start
         while at < end:
             first = word + (at - start) if word != arch.invalid else word
