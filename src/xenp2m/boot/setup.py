@@ -149,7 +149,7 @@ class Setup:
                 continue
             granted = stop - first if limit is None else min(stop - first, limit - self.fresh)
             if granted:
-                self.require_in_tree(first)
+                self.require_in_tree(first + granted - 1)
                 self.frames.put(first, first + granted, FRESH, self.fresh - first)
                 self.ops.append(P2mOp(OpKind.POPULATE, first, first + granted, self.fresh))
                 self.fresh += granted
