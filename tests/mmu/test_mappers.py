@@ -127,6 +127,15 @@ def test_isa_range_is_answered_from_the_direct_map() -> None:
         assert map_frame(converter(rules_for(kernel)), Mapper.IOREMAP, 0xB8).reaches
 
 
+@pytest.mark.parametrize("dom0", [True, False])
+@pytest.mark.parametrize("mapper", list(Mapper))
+def test_only_ioremap_knows_the_isa_range(mapper: Mapper, dom0: bool) -> None:
+    guest = converter(rules_for("3.18"), dom0=dom0)
+    for frame, isa in ((0x9F, False), (0xA0, True), (0xFF, True), (0x100, False)):
+        texts = [step.text for step in map_frame(guest, mapper, frame).steps]
+        assert any("ISA range" in text for text in texts) == (isa and mapper is Mapper.IOREMAP)
+
+
 def test_an_auto_translated_guest_has_no_foreign_mapping() -> None:
     plain = converter(rules_for("3.15"))
     empty = RunMap(plain.arch, 1, Kind.MISSING, [])

@@ -170,6 +170,14 @@ def test_a_map_that_is_too_long_is_no_tree() -> None:
         Tree.from_runs(rules_for("3.16"), RunMap(TINY, LIMIT + 1, Kind.IDENTITY, ()))
 
 
+def test_what_the_builder_left_out_is_missing() -> None:
+    tree = Tree.build(rules_for("3.15"), TINY, PAGES, [(0, 6, 1000), (17, 2, 2000)])
+    words = [tree.get(pfn) for pfn in range(PAGES)]
+    none = TINY.invalid
+    assert words == [*range(1000, 1006), *[none] * 11, 2000, 2001, *[none] * 4]
+    assert tree.to_runs().to_words(0, PAGES).tolist() == words
+
+
 def test_words_that_carry_into_the_marker_bits_change_their_kind() -> None:
     tree = Tree.build(rules_for("3.15"), TINY_32, 8, [(0, 8, TINY_32.identity_bit - 2)])
     runs = [(run.pfn, run.pages, run.kind) for run in tree.to_runs()][:2]

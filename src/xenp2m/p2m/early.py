@@ -65,7 +65,10 @@ def idle_leaves(tree: Tree) -> Iterator[tuple[int, int]]:
 
 
 def reuse_leaf(tree: Tree, pfn: int, idle: Iterator[tuple[int, int]]) -> bool:
-    """Move an idle leaf to ``pfn`` (early_can_reuse_p2m_middle); False if there is none to move."""
+    """Move an idle leaf to ``pfn``, below which there is none (early_can_reuse_p2m_middle).
+
+    False if there is none to move.
+    """
     entries = tree.leaves.entries
     if pfn % entries:
         return False
@@ -80,9 +83,6 @@ def reuse_leaf(tree: Tree, pfn: int, idle: Iterator[tuple[int, int]]) -> bool:
         # The frame list says missing in both cases: the identity leaf holds INVALID for tools.
         tree.install(top, mid, IDENTITY if identity else MISSING)
         _enter(tree, top, mid, MISSING)
-        if tree.leaf(pfn) != MISSING:
-            tree.warn("a reused leaf meets another leaf")
-            return False
         page[:] = tree.arch.invalid
         tree.install(*tree.slot(pfn), leaf)
         _enter(tree, *tree.slot(pfn), leaf)
