@@ -1,4 +1,4 @@
-"""Giving frames back and asking for others, against doing it frame by frame."""
+"""Steps of memory setup against doing them frame by frame, or page by page."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boot.maps import config
+from boot.maps import config, ranges
 from boot.test_frames import END, changes
+from xenp2m.boot.conflicts import find_free
+from xenp2m.boot.e820 import RAM, Range, sanitise
 from xenp2m.boot.frames import FRESH, IDENTITY, MISSING, Frames
 from xenp2m.boot.setup import BootStopsError, Setup
 from xenp2m.rules import rules_for
+from xenp2m.units import PAGE_SIZE
 
 limits = st.none() | st.integers(0, END)
 spans = st.tuples(st.integers(0, END), st.integers(0, END))
@@ -71,3 +74,24 @@ def test_the_boot_stops_where_frames_are_asked_for_past_the_tree() -> None:
     setup = _setup(END - 2, [], None)
     with pytest.raises(BootStopsError, match="BUG_ON"):
         setup.populate(END - 2, END + 2)
+
+
+@given(
+    ranges(page=PAGE_SIZE),
+    st.integers(1, 20 * PAGE_SIZE),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=6),
+)
+def test_free_memory_is_the_first_place_in_ram_that_nothing_takes(
+    entries: list[Range], size: int, parts: list[tuple[int, int]]
+) -> None:
+    small = [(start % (60 * PAGE_SIZE), end % (60 * PAGE_SIZE), kind) for start, end, kind in entries]
+    host = sanitise([(min(row[:2]), max(row[:2]), row[2]) for row in small], None)
+    taken = [(start * PAGE_SIZE, (start + pages) * PAGE_SIZE) for start, pages in parts]
+    places = (
+        at
+        for start, end, kind in host
+        if kind == RAM
+        for at in range(start, end - size + 1, PAGE_SIZE)
+        if not any(first < at + size and at < last for first, last in taken)
+    )
+    assert find_free(host, size, taken) == next(places, 0)

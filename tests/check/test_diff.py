@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -49,6 +51,12 @@ def test_frame_by_frame(a: RunMap, b: RunMap, ignore: bool) -> None:
         assert diff.pieces[-1].end == END_OF_FRAMES
     total = sum(piece.pages for piece in diff.pieces)
     assert sum(diff.counts().values()) == total == sum(piece.pages for piece in diff.regions())
+    for before, after in pairwise(diff.pieces):
+        goes_on = [
+            old.kind is new.kind and new.mfn == (None if old.mfn is None else old.mfn + before.pages)
+            for old, new in ((before.a, after.a), (before.b, after.b))
+        ]
+        assert (before.end, before.status) != (after.start, after.status) or not all(goes_on)
 
 
 @settings(max_examples=50, deadline=None)

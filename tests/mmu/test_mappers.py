@@ -153,6 +153,8 @@ def test_steps_tell_the_entry(kernel: str, mapper: Mapper) -> None:
     assert any("_PAGE_IOMAP: the number is taken" in text for text in texts) == (
         mapping.taken_raw and not any("mfn_pte" in text for text in texts)
     )
+    ways = ("_PAGE_IOMAP: the number is taken", "mfn_pte: ", "p2m(0x3800000) is ")
+    assert sum(way in text for text in texts for way in ways) == 1
     assert any("_PAGE_IOMAP ignored" in text for text in texts) == (
         kernel == "series:8" and mapper in (Mapper.IOREMAP, Mapper.SYSFS, Mapper.FOREIGN)
     )

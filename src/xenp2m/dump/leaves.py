@@ -247,9 +247,6 @@ class MapBuilder:
         if self._shared.identity is None:
             blank = (words == np.uint64(self._arch.invalid)).all(axis=1)
             doubtful = doubtful | blank
-        if not bool(doubtful.any()):
-            yield from word_runs(flat, pfn, self._arch)
-            return
         edges = np.flatnonzero(np.diff(doubtful.astype(np.int8) + blank)) + 1
         bounds = [0, *edges.tolist(), len(frames)]
         for start, end in pairwise(bounds):
