@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -28,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xenp2m.errors import FormatError, InputError, UsageError
-from xenp2m.files import write_atomically
+from xenp2m.files import write_atomically, written
 
 FORMAT = "xenp2m.fleet/1"
 MANIFEST = "fleet.json"
@@ -103,16 +102,8 @@ class LocalStore:
         """Open a file to write; it is there when the context ends well, and not before."""
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f".{target.name}.part")
-        try:
-            with unfinished.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(target)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+        with written(target) as file:
+            yield file
 
     def names(self, folder: str) -> list[str]:
         """Return the names of the files in a folder, sorted."""
