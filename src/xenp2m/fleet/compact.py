@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from xenp2m.fleet.schema import STORED, WORK
+from xenp2m.fleet.schema import NO_KEY, STORED, WORK
 from xenp2m.fleet.store import Manifest, Part, Store, parts_of, read_table, sweep, write_manifest
 from xenp2m.units import MIB
 
@@ -51,7 +51,8 @@ def generations(store: Store, manifest: Manifest, parts: Sequence[Part]) -> list
         dead: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
         for later_machines, later_keys in rows[index + 1 :]:
             _, ours, theirs = np.intersect1d(machines, later_machines, return_indices=True)
-            dead.append(machines[ours[keys[ours] != later_keys[theirs]]])
+            anew = (keys[ours] != later_keys[theirs]) | (keys[ours] == NO_KEY)
+            dead.append(machines[ours[anew]])
         found.append(Generation(files[index], np.unique(np.concatenate(dead))))
     return found
 

@@ -221,6 +221,9 @@ WORK = Table(
 )
 """The table by which a run goes on where another stopped; no question is asked of it."""
 
+NO_KEY = b"-" * 16
+"""The key of an input that is to be done again: no input has it."""
+
 STORED = {**TABLES, WORK.name: WORK}
 
 

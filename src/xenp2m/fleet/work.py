@@ -25,6 +25,7 @@ from xenp2m.fleet.content import as_bytes, clean
 from xenp2m.fleet.item import Chunk, Item
 from xenp2m.fleet.reach import UnreachableError, shown
 from xenp2m.fleet.rows import Rows
+from xenp2m.fleet.schema import NO_KEY
 from xenp2m.prediction import predict
 from xenp2m.rules import rules_for
 
@@ -32,7 +33,6 @@ TRANSIENT = frozenset({"killed", "too slow", "memory", "unreachable", "not sent"
 """Kinds of failure that another run, with more time or memory, may not have."""
 
 _LONGEST = 300
-_NO_KEY = b"-" * 16
 _RECORD_KINDS = frozenset(kind.value for kind in RecordKind)
 
 
@@ -94,7 +94,7 @@ def _add(rows: Rows, item: Item, chunk: Chunk, started: Callable[[], None] = lam
             _predict(rows, machine, chunk, capture, product)
         elif item.new and machine.problem is not None:
             _fail(rows, machine, None, machine.problem)
-    rows.add("work", item.number, item.key if settled else _NO_KEY, kernels)
+    rows.add("work", item.number, item.key if settled else NO_KEY, kernels)
 
 
 def _predict(rows: Rows, item: Item, chunk: Chunk, capture: Capture, product: str | None) -> None:
