@@ -19,7 +19,7 @@ LAYERS = (
     {"machine"},
     {"rules", "runs", "runtable", "mapfile"},
     {"entry"},
-    {"arch", "files", "progress", "display"},
+    {"arch", "files", "progress", "display", "printable"},
     {"units"},
     {"errors"},
 )

@@ -47,7 +47,8 @@ def run_on_terminal(
 
     ``keys`` are typed one after the other, each as soon as the text before it was seen since the last one.
     """
-    surroundings = {"TERM": "xterm-256color", "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **(env or {})}
+    surroundings = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    surroundings |= {"TERM": "xterm-256color", "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **(env or {})}
     command = ["sh", str(program)] if program != PROGRAM else [str(program)]
     child, terminal = pty.fork()
     if child == 0:

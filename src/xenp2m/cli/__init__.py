@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
 
 from xenp2m.errors import Xenp2mError
+from xenp2m.printable import printable
 
 CANNOT_TELL = 2
 """Exit status when the input or the question cannot be used."""
@@ -159,7 +161,7 @@ def _stop(status: int) -> int:
     if status == INTERRUPTED:
         # What is left to do is quick, and a second Ctrl-C would show its inside.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        click.echo("xenp2m: interrupted", err=True)
+        tell("interrupted")
     else:
         # Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -167,10 +169,19 @@ def _stop(status: int) -> int:
 
 
 def _fail(message: str) -> int:
-    click.echo(f"xenp2m: {' '.join(message.split())}", err=True)
+    tell(message)
     return CANNOT_TELL
 
 
+def tell(message: str) -> None:
+    """Say something in one line on standard error; where nobody can hear it, the exit status says enough."""
+    with suppress(OSError):
+        click.echo(f"xenp2m: {printable(' '.join(message.split()))}", err=True)
+
+
 def main() -> None:
-    """Entry point of the ``xenp2m`` script."""
+    """Entry point of the ``xenp2m`` script; a standard stream that is closed is as good as /dev/null."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
     sys.exit(run(sys.argv[1:]))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xenp2m.cli import tell
+
 if TYPE_CHECKING:
     from xenp2m.capture.captured import Collected
 
@@ -53,14 +55,13 @@ def _report(collected: Collected) -> None:
     from xenp2m.capture import Severity
 
     machine = collected.capture.machine
-    click.echo(
-        f"xenp2m: {collected.system.value}: {len(machine.e820)} map entries ({machine.e820_source.value}), "
-        f"{len(machine.bars)} BARs, {len(machine.windows)} bridge windows",
-        err=True,
+    tell(
+        f"{collected.system.value}: {len(machine.e820)} map entries ({machine.e820_source.value}), "
+        f"{len(machine.bars)} BARs, {len(machine.windows)} bridge windows"
     )
     for note in collected.capture.notes:
         if note.severity is Severity.WARNING:
-            click.echo(f"xenp2m: warning: {note}", err=True)
+            tell(f"warning: {note}")
     for lack in collected.lacks:
         what = "root would add" if lack.needs_root else "not found"
-        click.echo(f"xenp2m: {what}: {lack.text}", err=True)
+        tell(f"{what}: {lack.text}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from xenp2m.cli import tell
+
 
 @click.command(name="catalogue")
 @click.argument("words", metavar="[PATTERN]...", nargs=-1)
@@ -43,5 +45,5 @@ def command(words: tuple[str, ...], predictable: bool, sources: bool, as_json: b
 
         print_catalogue(found, stdout())
     else:
-        click.echo(f"no machine of the catalogue has {' '.join(words)!r}", err=True)
+        tell(f"no machine of the catalogue has {' '.join(words)!r}")
     return 0 if found else 1

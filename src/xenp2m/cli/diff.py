@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xenp2m.cli import tell
 from xenp2m.cli.dumps import dump_options
 from xenp2m.cli.options import html_option, kernel_option, picture_options, what_if_options
 
@@ -90,7 +91,7 @@ def command(
         print_diff(result, stdout())
     if result.exit_status == 2:
         untold = result.amount(Status.UNKNOWN)
-        click.echo(f"xenp2m: cannot tell: {untold} are not known on both sides", err=True)
+        tell(f"cannot tell: {untold} are not known on both sides")
     return result.exit_status
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xenp2m.cli import tell
 from xenp2m.cli.options import write_page
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def setup_command(cache: Path | None) -> None:
     home = cache or default_cache()
     with _progress(STEPS) as say:
         setup(home, say)
-    click.echo(f"ready in {home}", err=True)
+    tell(f"ready in {home}")
 
 
 @command.command(name="shapes")
@@ -68,7 +69,7 @@ def shapes_command(show: str | None) -> None:
 @click.option("--all", "everything", is_flag=True, help="Boot every shape that comes with the program.")
 @click.option("--shape", "files", multiple=True, type=click.Path(), help="Boot the shape in a file.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=1), default=600, show_default=True, help="Seconds for each shape."
+    "--timeout", type=click.IntRange(1, 86400), default=600, show_default=True, help="Seconds for each shape."
 )
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Keep a capture of each here."
@@ -84,7 +85,7 @@ def run_command(
     names: tuple[str, ...],
     everything: bool,
     files: tuple[str, ...],
-    timeout: float,
+    timeout: int,
     output: Path | None,
     predict_with: str | None,
     cache: Path | None,
@@ -160,7 +161,7 @@ def from_capture_command(captures: tuple[str, ...], output: str | None) -> None:
 
     near = nearest_shape(read_machine(captures, None).machine)
     for difference in near.differs:
-        click.echo(f"differs: {difference}", err=True)
+        tell(f"differs: {difference}")
     if output is None:
         click.echo(near.shape.to_toml(), nl=False)
     else:

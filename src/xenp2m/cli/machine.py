@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from xenp2m.cli import tell
 from xenp2m.cli.options import captures_argument
 
 
@@ -29,7 +30,7 @@ def command(captures: tuple[str, ...], boot: int | None, output: str | None) -> 
     capture = read_captures(captures, boot)
     text = by_row(machine_to_json(capture.machine))
     for note in capture.notes:
-        click.echo(f"xenp2m: {note.severity.value}: {note}", err=True)
+        tell(f"{note.severity.value}: {note}")
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from xenp2m.cli import tell
 from xenp2m.cli.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_BAR = re.compile(r"(?P<bdf>[0-9a-fA-F:.]+)/(?P<index>\d+)=(?P<start>[^+]+)\+(?P<size>.+)")
+_BAR = re.compile(r"(?P<bdf>[0-9a-fA-F:.]+)/(?P<index>[0-9]{1,2})=(?P<start>[^+]+)\+(?P<size>.+)")
 
 
 def captures_argument(command: _Command) -> _Command:
@@ -135,7 +136,7 @@ def write_page(path: str, page: str) -> None:
 
     data = page.encode(errors="replace")
     write_atomically(path, data)
-    click.echo(f"xenp2m: wrote {path} ({format_size(len(data) >> 10 << 10)})", err=True)
+    tell(f"wrote {path} ({format_size(len(data) >> 10 << 10)})")
 
 
 def read_captures(captures: Sequence[str], boot: int | None) -> Capture:
@@ -227,7 +228,7 @@ def _bar(text: str) -> Bar:
     match = _BAR.fullmatch(text)
     if match is None:
         raise click.UsageError(f"--bar {text!r} is not BDF/N=ADDRESS+SIZE, as in 3b:00.0/2=0x38000000000+32M")
-    size = parse_size(match["size"])
-    if not size:
-        raise click.UsageError(f"--bar {text!r} has no size")
-    return Bar(parse_bdf(match["bdf"]), int(match["index"]), parse_size(match["start"]), size, is_64bit=True)
+    start, size = parse_size(match["start"]), parse_size(match["size"])
+    if not size or start + size > 1 << 64:
+        raise click.UsageError(f"--bar {text!r}: no such range of addresses")
+    return Bar(parse_bdf(match["bdf"]), int(match["index"]), start, size, is_64bit=True)

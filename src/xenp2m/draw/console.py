@@ -5,11 +5,15 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from collections.abc import Iterable
 from io import TextIOWrapper
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
+
+from xenp2m.printable import printable
 
 _PIPED_WIDTH = 100
 _WIDEST = 240
@@ -45,10 +49,16 @@ _SIGNS = str.maketrans(
 
 
 class _Console(Console):
-    """A console whose closed pipe is the BrokenPipeError that it is; rich makes exit status 1 of it."""
+    """A console that sends no escape sequences but its own, and whose closed pipe is a BrokenPipeError."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, and take the sting out of what inputs hold."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(printable(text, keep="\n"), style)
 
     def on_broken_pipe(self) -> None:
-        """Say it as Python does."""
+        """Say it as Python does; rich makes exit status 1 of it."""
         raise BrokenPipeError
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from xenp2m.capture.bundle.limits import MAX_NAME
 from xenp2m.capture.bundle.streams import Source
+from xenp2m.printable import printable
 
 
 class Entry(NamedTuple):
@@ -27,4 +28,4 @@ def clean_name(raw: bytes) -> str:
     """
     text = raw[:MAX_NAME].decode("utf-8", "replace").replace("\\", "/")
     parts = [part for part in text.split("/") if part not in {"", "."}]
-    return "".join(letter if letter.isprintable() else "?" for letter in "/".join(parts)) or "?"
+    return printable("/".join(parts)) or "?"

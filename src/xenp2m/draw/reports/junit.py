@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from xenp2m.check.findings import Finding, FindingRule, Severity
+from xenp2m.printable import printable
 
 _CAPTURES = "captures"
 
@@ -52,4 +53,4 @@ def _line(finding: Finding) -> str:
 
 def _clean(text: str) -> str:
     """XML cannot hold control characters, which names of files can."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)
+    return printable(text, keep="\n")
