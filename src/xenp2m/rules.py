@@ -433,7 +433,7 @@ REVISIONS: tuple[Revision, ...] = (
 )
 """The postings of the series, from the changelog of its sixth."""
 
-_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,4}))?(?:[.\-+~].*|[a-z].*)?")
+_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,4}))?(?:[.\-+~].*|[a-z].*)?", re.ASCII)
 
 
 @lru_cache

@@ -19,7 +19,10 @@ GIB = 1 << 30
 TIB = 1 << 40
 
 _SUFFIXES: dict[str, int] = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "P": 50, "E": 60}
-_SIZE = re.compile(r"(0x[0-9a-fA-F]+|\d+(?:\.\d+)?)\s*([KMGTPE]?)(?:iB|B)?", re.IGNORECASE)
+_SIZE = re.compile(
+    r"(0x[0-9a-f]{1,40}|\d{1,40}(?:\.\d{1,40})?)\s*([KMGTPE]?)(?:iB|B)?", re.IGNORECASE | re.ASCII
+)
+_ADDRESS_BITS = 64
 _NAMES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -56,6 +59,24 @@ def parse_size(text: str, *, default_suffix: str = "") -> int:
     if rest:
         raise UsageError("not a whole number of bytes", found=repr(text))
     return value
+
+
+def parse_address(text: str) -> int:
+    """Parse a byte address as ``parse_size`` does; raises UsageError for one of more than 64 bits too."""
+    return _fitting(parse_size(text), "address", text)
+
+
+def parse_frame(text: str) -> int:
+    """Parse a frame number; raises UsageError for one whose address has more than 64 bits too."""
+    frame = parse_size(text)
+    _fitting(frame << PAGE_SHIFT, "frame", text)
+    return frame
+
+
+def _fitting(address: int, what: str, text: str) -> int:
+    if address >> _ADDRESS_BITS:
+        raise UsageError(f"no such {what}", expected=f"at most {_ADDRESS_BITS} address bits", found=text)
+    return address
 
 
 def format_size(size: int) -> str:

@@ -12,7 +12,7 @@ from xenp2m.units import MIB, PAGE_SHIFT, PAGE_SIZE, parse_size
 NO_MAXIMUM = 0xFFFF_FFFF
 """What XENMEM_maximum_reservation returns where there is no maximum (UINT_MAX)."""
 
-_AMOUNT = re.compile(r"(-?)(?:([0-9a-zA-Z.]+?)\+)?(?:(\d{1,2})%|([0-9a-zA-Z.]+))")
+_AMOUNT = re.compile(r"(-?)(?:([0-9a-zA-Z.]+?)\+)?(?:([0-9]{1,2})%|([0-9a-zA-Z.]+))")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ __all__ = [
 
 _WANTED = "add dmesg (its first lines), Xen's console (xl dmesg) or /proc/iomem read as root"
 
+_TEXTS = "a boot log, /proc/iomem, lspci, or - for standard input"
+
 _PIECE = MIB
 
 
@@ -70,6 +72,8 @@ def read_files(paths: Iterable[str | Path], *, boot: int | None = None, called: 
     parts: list[Part] = []
     notes: list[Note] = []
     for path in paths:
+        if not str(path):
+            raise UsageError("a file name is empty", expected=_TEXTS)
         if path != "-" and Path(path).is_dir():
             name = called or str(path)
             parts += _from_bundle(bundle.read_folder(Path(path), name), name, boot, notes)
@@ -81,9 +85,7 @@ def read_files(paths: Iterable[str | Path], *, boot: int | None = None, called: 
             else:
                 parts += _parts(load(_content(file, name), name), boot)
     if not parts:
-        raise UsageError(
-            "no file to read", expected="a boot log, /proc/iomem, lspci, or - for standard input"
-        )
+        raise UsageError("no file to read", expected=_TEXTS)
     _check_boot(parts, boot)
     capture = merge(parts)
     return replace(capture, notes=(*notes, *capture.notes))

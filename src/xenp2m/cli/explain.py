@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="explain")
-@click.argument("captures", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.argument("captures", nargs=-1, metavar="CAPTURES...", type=click.Path(allow_dash=True))
 @click.argument("target", metavar="ADDRESS|BDF[/N]")
 @kernel_option
 @what_if_options
@@ -40,6 +40,8 @@ def command(
     from xenp2m.cli.options import kernel_names, read_machine, what_if
     from xenp2m.prediction import predict
 
+    if not captures:
+        raise click.UsageError(f"captures first, and last what to explain: xenp2m explain {target} 82:00.0/0")
     chosen = what_if(**options)
     capture = read_machine(captures, boot)
     predictions = [predict(capture, name, chosen) for name in kernel_names(kernels, capture)]
@@ -78,7 +80,7 @@ def _bars(target: str, prediction: Prediction) -> tuple[Bar, ...]:
         bdf = parse_bdf(name)
     except UsageError:
         return ()
-    if index and not index.isdigit():
+    if index and not (index.isdecimal() and len(index) <= 2):
         raise UsageError("not a BAR", expected="BDF/N with a register number, as in 3b:00.0/2", found=target)
     own = [bar for bar in prediction.machine.bars if bar.bdf == bdf]
     found = tuple(bar for bar in own if not index or bar.index == int(index))
@@ -92,12 +94,12 @@ def _bars(target: str, prediction: Prediction) -> tuple[Bar, ...]:
 
 def _frame(target: str) -> int:
     from xenp2m.errors import UsageError
-    from xenp2m.units import parse_size, pfn_down
+    from xenp2m.units import parse_address, parse_frame, pfn_down
 
     try:
         if target.startswith("pfn:"):
-            return parse_size(target.removeprefix("pfn:"))
-        return pfn_down(parse_size(target))
+            return parse_frame(target.removeprefix("pfn:"))
+        return pfn_down(parse_address(target))
     except UsageError:
         raise UsageError(
             "neither an address nor a PCI function",

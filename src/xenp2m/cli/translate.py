@@ -65,7 +65,7 @@ def command(
       xenp2m translate dmesg.txt --pte 0x8000003800000627 --kernel 3.16
       xenp2m translate dmesg.txt --make "0x3800000 PRESENT|RW|USER|NX"
     """
-    from xenp2m.units import parse_size
+    from xenp2m.units import parse_address, parse_frame
 
     if not (pfns or mfns or addresses or machines or ptes or values):
         raise click.UsageError("nothing to translate: give --pfn, --mfn, --phys, --machine, --pte or --make")
@@ -76,10 +76,10 @@ def command(
     else:
         translator = _translator(captures, kernel, boot, domid, options)
     questions: list[tuple[Callable[[Any], Translation], tuple[Any, ...]]] = [
-        (translator.pfn, tuple(map(parse_size, pfns))),
-        (translator.mfn, tuple(map(parse_size, mfns))),
-        (translator.phys, tuple(map(parse_size, addresses))),
-        (translator.machine, tuple(map(parse_size, machines))),
+        (translator.pfn, tuple(map(parse_frame, pfns))),
+        (translator.mfn, tuple(map(parse_frame, mfns))),
+        (translator.phys, tuple(map(parse_address, addresses))),
+        (translator.machine, tuple(map(parse_address, machines))),
         (translator.decode, ptes),
         (translator.encode, values),
     ]

@@ -207,5 +207,5 @@ def _limit_memory(memory: int) -> None:
     status = Path("/proc/self/status").read_text()
     found = re.search(r"^VmData:\s+(\d+) kB", status, re.MULTILINE)
     limit = memory + (int(found[1]) << 10 if found else 0)
-    with suppress(ValueError, OSError):
+    with suppress(ValueError, OSError, OverflowError):
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

@@ -174,8 +174,10 @@ class RemoteStore:
 
 
 def store_at(place: str | Path) -> Store:
-    """Return the store at a path or a URL; raises UsageError for a protocol that is not there."""
+    """Return the store at a path or a URL; raises UsageError for a protocol that is not there, or no name."""
     name = str(place)
+    if not name:
+        raise UsageError("the name of the fleet is empty", expected="a folder or a URL")
     return RemoteStore(name) if is_url(name) else LocalStore(plain(name))
 
 

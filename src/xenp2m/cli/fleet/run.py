@@ -31,7 +31,7 @@ from xenp2m.cli.fleet.common import with_extra
 @click.option("--mem", metavar="SIZE", help="The kernel's own mem= limit.")
 @click.option(
     "--time-limit",
-    type=click.FloatRange(min=1),
+    type=click.IntRange(1, 86400),
     metavar="SECONDS",
     help="What one input may take. Default: 60.",
 )
@@ -42,7 +42,7 @@ def run_command(
     output: str,
     jobs: int | None,
     scheduler: str | None,
-    time_limit: float | None,
+    time_limit: int | None,
     memory_limit: str | None,
     **options: Any,
 ) -> int:

@@ -19,8 +19,13 @@ _MAGICS = (ELF_MAGIC, kdump.KDUMP_MAGIC, FLAT_MAGIC)
 
 
 def is_dump(path: Path | str) -> bool:
-    """Say whether a file begins as a dump does, unpacked if it is compressed; a raw image never does."""
+    """Say whether a file begins as a dump does, unpacked if it is compressed; a raw image never does.
+
+    A pipe is left alone: what is read from it here would be gone for those who read captures.
+    """
     try:
+        if not Path(path).is_file():
+            return False
         with Path(path).open("rb") as stream:
             magic = stream.read(16)
             method = compression(magic)
@@ -73,6 +78,8 @@ def open_dump(
 
 def _image(path: Path, progress: Progress | None) -> Image:
     try:
+        if path.exists() and not path.is_file():
+            raise FormatError("not a dump", where=str(path), expected="a regular file")
         with path.open("rb") as stream:
             magic = stream.read(8)
             method = compression(magic)
