@@ -33,7 +33,7 @@ def named(folder: Path, name: str) -> Path:
 
 def _is_harmless(sent: str) -> None:
     """Check that none of the sting is in what a terminal was sent; colours and progress are our own."""
-    for part in ("\x1b[31mred", "\x1b]0;", "\x07", TURNED):
+    for part in ("\x1b[31mred", "\x1b]0;title", "title\x07", TURNED):
         assert part not in sent
 
 
@@ -42,6 +42,12 @@ def _is_harmless(sent: str) -> None:
 )
 def test_a_name_sends_a_terminal_nothing_that_it_acts_on(command: list[str], tmp_path: Path) -> None:
     seen = run_on_terminal(command[0], named(tmp_path, STING + TURNED), *command[1:])
+    _is_harmless(seen.raw)
+
+
+def test_the_viewer_sends_a_terminal_nothing_that_it_acts_on(tmp_path: Path) -> None:
+    seen = run_on_terminal("view", named(tmp_path, STING + TURNED), keys=(("? keys", "q"),), size=(200, 30))
+    assert "red" in seen.raw
     _is_harmless(seen.raw)
 
 
@@ -159,6 +165,10 @@ def test_the_last_frame_and_the_last_byte_can_be_asked_for() -> None:
     )
     assert result.status == 0
     assert "machine address 0xffffffffffffffff" in result.out
+
+
+def test_codes_of_the_audit_are_known_as_such() -> None:
+    assert_one_clear_error(run("rule", "XA101"), "xenp2m audit")
 
 
 def test_explain_without_a_question_says_what_lacks() -> None:

@@ -12,6 +12,7 @@ from rich.text import Text
 from xenp2m.draw.console import to_ascii
 from xenp2m.draw.maps import Named, map_legend
 from xenp2m.draw.palette import DIM
+from xenp2m.printable import printable
 from xenp2m.view.paint import Painter
 from xenp2m.view.viewer import Pane, Viewer
 
@@ -60,7 +61,7 @@ def paint(viewer: Viewer, width: int, height: int, *, unicode: bool) -> Screen:
         line.no_wrap = True
         line.truncate(width)
     return Screen(
-        tuple(line if unicode else _ascii(line) for line, _, _ in whole),
+        tuple(_shown(line, unicode) for line, _, _ in whole),
         tuple((part, row) for _, part, row in whole),
         gutter,
     )
@@ -207,5 +208,7 @@ def _wrapper(width: int) -> Callable[[Text], list[Text]]:
     return wrap
 
 
-def _ascii(line: Text) -> Text:
-    return Text(to_ascii(line.plain), spans=line.spans, style=line.style, no_wrap=True)
+def _shown(line: Text, unicode: bool) -> Text:
+    """Return a line of which a terminal does nothing but print it; it has as many characters."""
+    text = printable(line.plain)
+    return Text(text if unicode else to_ascii(text), spans=line.spans, style=line.style, no_wrap=True)

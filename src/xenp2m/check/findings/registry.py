@@ -92,7 +92,9 @@ def _unknown(item: str) -> UsageError:
     typed = item.strip().upper()
     near = sorted(_RULES, key=lambda code: (_differences(typed, code), code))[:3]
     hint = '"xenp2m rule" lists the codes'
-    if near and _differences(typed, near[0]) <= _NEAR:
+    if typed.startswith("XA"):
+        hint = "codes of XA are those of xenp2m audit, which tells title and remedy beside what it finds"
+    elif near and _differences(typed, near[0]) <= _NEAR:
         hint = f"did you mean {', '.join(near)}?"
     return UsageError(f"no rule {item.strip()!r}; {hint}")
 

@@ -162,10 +162,10 @@ def show_command(fleet: str, machine: str, as_json: bool) -> int:
 @click.command(name="export")
 @fleet_argument
 @click.argument("form", metavar="csv|json|parquet", type=click.Choice(["csv", "json", "parquet"]))
-@click.argument("table", required=False, type=click.Choice(_TABLES))
+@click.argument("table", metavar="[TABLE]", required=False, type=click.Choice(_TABLES))
 @click.option("-o", "--output", metavar="PATH", help="A file for one table, a folder for all of them.")
 def export_command(fleet: str, form: str, table: str | None, output: str | None) -> int:
-    """A fleet's tables in another form.
+    """A fleet's tables in another form: one, or without TABLE all of them (xenp2m fleet schema).
 
     \b
       xenp2m fleet export FLEET csv bars > bars.csv
