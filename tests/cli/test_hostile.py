@@ -61,9 +61,12 @@ def test_an_error_sends_a_terminal_nothing_that_it_acts_on(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("form", ["text", "sarif", "github", "junit", "json"])
 def test_no_report_holds_an_escape_sequence(form: str, tmp_path: Path) -> None:
-    result = run("check", named(tmp_path, STING), "--format", form)
+    capture = named(tmp_path, STING + os.fsdecode(b"\xff"))
+    result = run("check", capture, "--format", form)
     assert result.status == 1
     assert "\x1b" not in result.out
+    assert run("check", capture, "--format", form, "-o", tmp_path / "out").status == 1
+    assert b"\x1b" not in (tmp_path / "out").read_bytes()
 
 
 def test_closed_streams_are_no_traceback() -> None:

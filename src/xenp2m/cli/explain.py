@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -85,9 +86,9 @@ def _bars(target: str, prediction: Prediction) -> tuple[Bar, ...]:
     own = [bar for bar in prediction.machine.bars if bar.bdf == bdf]
     found = tuple(bar for bar in own if not index or bar.index == int(index))
     if not found:
-        known = (
-            ", ".join(bar.label for bar in own) or f"{len(prediction.machine.bars)} BARs of other functions"
-        )
+        others = sorted({bar.bdf for bar in prediction.machine.bars})
+        near = get_close_matches(bdf, others, cutoff=0.8) or [f"{len(others)} other functions"]
+        known = ", ".join([bar.label for bar in own] or near)
         raise MissingFactError("no such BAR in the captures", expected=target, found=known)
     return found
 

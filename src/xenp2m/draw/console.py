@@ -75,7 +75,12 @@ def stdout() -> Console:
         return _fitted(_Console(highlight=False))
     width = int(columns) if (columns := os.environ.get("COLUMNS", "")).isdigit() else _PIPED_WIDTH
     width = min(max(width, 20), _WIDEST)
-    return _Console(highlight=False, width=width, no_color=True, force_terminal=False)
+    return plain(width)
+
+
+def plain(width: int, file: TextIO | None = None) -> Console:
+    """Return a console without colours for a file or a pipe, by default standard output."""
+    return _Console(file=file, highlight=False, width=width, no_color=True, force_terminal=False)
 
 
 def stderr() -> Console:

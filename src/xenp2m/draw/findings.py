@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from xenp2m.check.findings import Finding, Severity
-from xenp2m.draw.console import supports_unicode
+from xenp2m.draw.console import plain, supports_unicode
 from xenp2m.draw.palette import BAD, DIM, GOOD
 
 PLACES = 6
@@ -49,8 +49,7 @@ def print_findings(
 def findings_text(findings: Sequence[Finding], *, kernels: Sequence[str], hidden: int = 0) -> str:
     """Return what ``print_findings`` prints, without colour, for a file."""
     text = StringIO()
-    console = Console(file=text, highlight=False, width=_FILE_WIDTH, no_color=True, force_terminal=False)
-    print_findings(findings, console, kernels=kernels, hidden=hidden)
+    print_findings(findings, plain(_FILE_WIDTH, text), kernels=kernels, hidden=hidden)
     return text.getvalue()
 
 
