@@ -174,5 +174,17 @@ def test_codes_of_the_audit_are_known_as_such() -> None:
     assert_one_clear_error(run("rule", "XA101"), "xenp2m audit")
 
 
+def test_nothing_to_look_for_is_not_nothing_found() -> None:
+    assert_one_clear_error(run("check", DMESG, "--ignore", "XP"), "no rule is left")
+    assert_one_clear_error(run("check", DMESG, "--select", "XP101", "--ignore", "XP1"), "no rule is left")
+
+
+def test_a_prediction_is_no_capture() -> None:
+    prediction = run("predict", DMESG, "--json").out.encode()
+    result = run("predict", "-", stdin=prediction)
+    assert_one_clear_error(result, "not a record of machine facts")
+    assert "KeyError" not in result.err
+
+
 def test_explain_without_a_question_says_what_lacks() -> None:
     assert_one_clear_error(run("explain", DMESG), "82:00.0/0")

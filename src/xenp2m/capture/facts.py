@@ -84,7 +84,7 @@ def read_record(record: Mapping[str, Any], *, where: str) -> Reading:
             "not a record of machine facts",
             where=where,
             expected="e820 [[start, end, type]] and bars",
-            found=repr(error),
+            found=f"no {error}" if isinstance(error, KeyError) else str(error),
         ) from error
     maps = []
     if entries and kind not in _WITHOUT_MAP:

@@ -70,15 +70,19 @@ def all_rules() -> tuple[FindingRule, ...]:
 def chosen_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[FindingRule, ...]:
     """Return the rules that are selected (all by default) and not ignored.
 
-    Each item is a code or the beginning of codes ("XP1", "XP10"); raises UsageError for one that fits none.
+    Each item is a code or the beginning of codes ("XP1", "XP10"); raises UsageError for one that fits none,
+    and where no rule is left.
     """
     selected = [_prefix(item) for item in select] or ["XP"]
     ignored = tuple(_prefix(item) for item in ignore)
-    return tuple(
+    chosen = tuple(
         found
         for found in all_rules()
         if found.code.startswith(tuple(selected)) and not found.code.startswith(ignored)
     )
+    if not chosen:
+        raise UsageError("no rule is left: those that are selected are ignored too")
+    return chosen
 
 
 def _prefix(item: str) -> str:
