@@ -17,14 +17,15 @@ from xenp2m.boot import (
     domu_config,
     host_map,
     libxl_e820_host,
+    own_domu_config,
     publish,
 )
 from xenp2m.capture import Capture, Note
 from xenp2m.check.bars import BarVerdict, judge_bars
 from xenp2m.check.passthrough import ClaimConflict, claim_conflicts
 from xenp2m.display import Pictured
-from xenp2m.errors import MissingFactError
-from xenp2m.machine import Bar, E820Entry, E820Type, Machine
+from xenp2m.errors import MissingFactError, UsageError
+from xenp2m.machine import Bar, E820Entry, E820Type, Machine, MapSource
 from xenp2m.rules import Rules, rules_for
 from xenp2m.units import KIB, MIB
 
@@ -40,12 +41,14 @@ class WhatIf:
     """What to change about the machine or the guest before predicting.
 
     ``dom0_mem`` is Xen's option of that name; the memory sizes and ``mem_limit`` (the kernel's ``mem=``) are
-    in bytes.  ``domu_memory`` makes the guest a domU, and ``e820_host`` gives it the host's holes.  ``pci``
-    are the functions passed through to it, in full ("0000:3b:00.0"): then only their BARs are judged.
+    in bytes.  ``guest`` says whose texts the captures are, "dom0" or "domU", where they leave it open or are
+    wrong.  ``domu_memory`` makes the guest a domU on that host, and ``e820_host`` gives it the host's holes.
+    ``pci`` are the functions passed through to it, in full ("0000:3b:00.0"): then only their BARs are judged.
     ``bars`` replace BARs of the same function and index, or add them.  ``assumptions`` are those of whoever
     asks.
     """
 
+    guest: str | None = None
     dom0_mem: str | None = None
     bits: int | None = None
     domu_memory: int | None = None
@@ -61,7 +64,8 @@ class WhatIf:
 class Prediction(Pictured):
     """What a kernel makes of a machine: the guest, the verdicts on its BARs, and what had to be assumed.
 
-    ``passthrough`` is where the BARs of passed-through devices cannot be claimed in a domU.
+    ``passthrough`` is where the BARs of passed-through devices cannot be claimed in a domU; those in its own
+    texts are such.
     """
 
     rules: Rules
@@ -99,7 +103,11 @@ def predict(
     """
     rules = rules_for(kernel) if isinstance(kernel, str) else kernel
     capture = source if isinstance(source, Capture) else Capture(machine=source)
-    machine = replace(capture.machine, bars=_with_bars(capture.machine.bars, what_if.bars))
+    machine = replace(
+        capture.machine,
+        bars=_with_bars(capture.machine.bars, what_if.bars),
+        e820_source=_map_source(capture.machine, what_if),
+    )
     config, assumptions = _config(machine, capture, what_if)
     if config.arch.bits == 32 and what_if.bits is None and not rules.has_32bit:
         config = replace(config, arch=X86_64)
@@ -111,7 +119,9 @@ def predict(
         machine=machine,
         guest=guest,
         bars=judge_bars(guest, bars),
-        passthrough=claim_conflicts(guest, bars) if what_if.pci else (),
+        passthrough=(
+            claim_conflicts(guest, bars) if what_if.pci or machine.e820_source is MapSource.GUEST else ()
+        ),
         assumptions=(*assumptions, *what_if.assumptions),
         notes=capture.notes,
     )
@@ -129,7 +139,11 @@ def _config(
 ) -> tuple[GuestConfig, tuple[Assumption, ...]]:
     arch = None if what_if.bits is None else arch_of(what_if.bits)
     seen = _seen_reserved(capture.dom0_final or ())
-    if what_if.domu_memory is None:
+    if what_if.domu_memory is None and machine.e820_source is MapSource.GUEST:
+        log = capture.observed
+        moved = None if log is None else (log.released or 0) + (log.remapped or 0)
+        config, assumptions = own_domu_config(machine, moved=moved, arch=arch)
+    elif what_if.domu_memory is None:
         spec = None if what_if.dom0_mem is None else MemorySpec.parse(what_if.dom0_mem)
         config, assumptions = dom0_config(machine, dom0_mem=spec, arch=arch, seen_reserved=seen)
     else:
@@ -143,6 +157,17 @@ def _config(
     if what_if.mem_limit is not None:
         config = replace(config, mem_limit=what_if.mem_limit)
     return config, assumptions
+
+
+def _map_source(machine: Machine, what_if: WhatIf) -> MapSource:
+    """Return whose map the captures hold, as they say or as is asked."""
+    source = machine.e820_source
+    if what_if.guest == "domU" and what_if.domu_memory is None:
+        if source not in (MapSource.GUEST, MapSource.DOM0_FINAL):
+            raise UsageError("--guest domU needs --memory: the captures show a host", where=machine.name)
+        return MapSource.GUEST
+    is_dom0 = what_if.guest == "dom0" or what_if.dom0_mem is not None
+    return MapSource.DOM0_FINAL if is_dom0 and source is MapSource.GUEST else source
 
 
 def _seen_reserved(dom0_final: Iterable[E820Entry]) -> tuple[tuple[int, int], ...]:

@@ -138,6 +138,8 @@ def test_domu() -> None:
     assert collected.system is SystemKind.PV
     assert facts(collected) == {"host", "bars"}
     assert collected.capture.machine.mem_limit == 3 * GIB
+    assert collected.capture.machine.e820_source is MapSource.GUEST
+    assert collected.capture.dom0_final is None
 
 
 def test_the_versions_of_xen_come_from_xl_info_where_its_log_has_lost_them(tree: Path) -> None:
@@ -185,6 +187,14 @@ def test_kinds_of_systems(guest: str, capabilities: str, kind: SystemKind, tree:
     (tree / "sys/hypervisor/guest_type").write_text(guest)
     (tree / "proc/xen/capabilities").write_text(capabilities)
     assert collect(tree).system is kind
+
+
+@pytest.mark.parametrize("guest", ["PV", ""])
+def test_dom0_without_xenfs_is_known_by_its_acpi(guest: str, tree: Path) -> None:
+    (tree / "sys/hypervisor/guest_type").write_text(guest)
+    (tree / "proc/xen/capabilities").unlink()
+    (tree / "sys/firmware/acpi/tables").mkdir(parents=True)
+    assert collect(tree).system is SystemKind.DOM0
 
 
 def test_a_guest_of_unknown_kind(tree: Path) -> None:
@@ -260,9 +270,11 @@ def test_any_capture_reads_back(
     with_memory: bool,
 ) -> None:
     observed = Observed(freed=tuple(LoggedRange(*row) for row in freed), released=released)
+    is_domu = system is SystemKind.PV
+    source = MapSource.GUEST if is_domu else MapSource.XEN
     capture = Capture(
-        machine=Machine(e820=entries, e820_source=MapSource.XEN, bars=found, nr_pages=released),
-        dom0_final=entries[:1],
+        machine=Machine(e820=entries, e820_source=source, bars=found, nr_pages=released),
+        dom0_final=None if is_domu else entries[:1],
         observed=observed,
         memory=MemoryFigures(current_kb=released, mem_total_kb=5) if with_memory else None,
     )

@@ -47,6 +47,17 @@ def test_memmap_under_xen_is_the_kernels_own(tmp_path: Path) -> None:
     assert read_files(paths).machine.e820_source is MapSource.DOM0_FINAL
 
 
+def test_a_log_without_xen_beside_dom0s_gives_the_firmwares_map(tmp_path: Path) -> None:
+    dom0 = ["Linux version 6.1.0 (b) (gcc) #1", *linux_new(FINAL, "Xen"), "Hypervisor detected: Xen PV"]
+    paths = write(tmp_path, dom0_txt=plain(dom0), metal_txt=plain(linux_new(LAPTOP)))
+    for order in (paths, paths[::-1]):
+        capture = read_files(order)
+        assert capture.machine.e820 == LAPTOP
+        assert capture.machine.e820_source is MapSource.FIRMWARE
+        assert capture.dom0_final == FINAL
+        assert not [note for note in capture.notes if note.severity is Severity.WARNING]
+
+
 def test_firmware_map_beats_iomem_and_a_met_lack_is_dropped(tmp_path: Path) -> None:
     bar = "pci 0000:00:02.0: reg 0x10: [mem 0xd0000000-0xd0000fff]"
     paths = write(

@@ -277,3 +277,12 @@ def test_pci_must_be_in_the_captures_and_for_a_domu() -> None:
     assert_one_clear_error(run("predict", EXAMPLE, *DOMU, "--pci", "nic"), "not a PCI address", "'nic'")
     assert_one_clear_error(run("predict", EXAMPLE, "--pci", "82:00.0"), "--pci are for --guest domU")
     assert_one_clear_error(run("predict", EXAMPLE, "--no-e820-host"), "--guest domU")
+
+
+def test_a_domus_own_log_needs_no_memory_and_a_hosts_does() -> None:
+    own = predict_json(CAPTURES / "domu-e820-host/dmesg.txt", "--guest", "domU")
+    assert (own["guest"]["type"], own["guest"]["nr_pages"]) == ("domU", 160 << 8)
+    assert predict_json(CAPTURES / "domu-e820-host/dmesg.txt", "--guest", "dom0")["guest"]["type"] == "dom0"
+    assert_one_clear_error(run("predict", EXAMPLE, "--guest", "domU"), "--guest domU needs --memory")
+    partly = run("predict", EXAMPLE, "--guest", "domU", "--maxmem", "1G")
+    assert_one_clear_error(partly, "--maxmem, --e820-host and --pci need --memory")

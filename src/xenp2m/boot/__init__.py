@@ -1,5 +1,6 @@
 """Memory setup: Machine + Rules + how much memory becomes a Guest."""
 
+from xenp2m.boot.domu import domu_config, own_domu_config
 from xenp2m.boot.guest import (
     BootLog,
     FrameCount,
@@ -10,7 +11,7 @@ from xenp2m.boot.guest import (
     P2mOp,
     Placement,
 )
-from xenp2m.boot.host import Assumption, dom0_config, domu_config, host_map
+from xenp2m.boot.host import Assumption, dom0_config, host_map
 from xenp2m.boot.kernel import boot, publish
 from xenp2m.boot.libxl import libxl_e820_host
 from xenp2m.boot.memspec import MemorySpec
@@ -31,5 +32,6 @@ __all__ = [
     "domu_config",
     "host_map",
     "libxl_e820_host",
+    "own_domu_config",
     "publish",
 ]

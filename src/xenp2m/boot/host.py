@@ -211,32 +211,3 @@ def _frames(extent: tuple[int, int] | None) -> tuple[int, int] | None:
         return None
     first = extent[0] >> PAGE_SHIFT
     return first, -(-extent[1] // PAGE_SIZE) - first
-
-
-def domu_config(
-    memory: int,
-    maxmem: int | None = None,
-    *,
-    e820: Iterable[E820Entry] | None = None,
-    has_map: bool = True,
-    arch: Arch = X86_64,
-) -> GuestConfig:
-    """Return the inputs of a PV domU's boot.
-
-    ``memory`` and ``maxmem`` (by default the same) are in bytes.  ``e820`` is a map that the toolstack set
-    (``libxl_e820_host``).  Without one, the map is a single range of RAM up to ``maxmem``, as libxl sets it;
-    with ``has_map`` off there is none, and the kernel makes its own with 8 MiB to spare.
-    """
-    top = memory if maxmem is None else maxmem
-    given: tuple[E820Entry, ...] | None = None
-    if e820 is not None:
-        given = tuple(e820)
-    elif has_map:
-        given = (E820Entry(0, top, RAM),)
-    return GuestConfig(
-        nr_pages=memory >> PAGE_SHIFT,
-        e820=given,
-        arch=arch,
-        is_dom0=False,
-        max_reservation=top >> PAGE_SHIFT,
-    )

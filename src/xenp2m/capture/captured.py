@@ -155,6 +155,7 @@ def _reading(text: Text, value: Mapping[str, Any]) -> Reading:
         observed=None if observed is None else _observed(observed),
         memory=figures if system.is_pv else None,
         is_xen_pv=system.is_pv,
+        is_domu=system is SystemKind.PV,
         notes=tuple(notes),
     )
 

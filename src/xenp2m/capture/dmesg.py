@@ -19,7 +19,7 @@ from xenp2m.capture.setuplog import read_setup
 from xenp2m.capture.text import HEAD, Text, joined, quote_depth
 from xenp2m.errors import UsageError
 from xenp2m.machine import E820Entry, Machine, MapSource
-from xenp2m.units import parse_size
+from xenp2m.units import MIB, PAGE_SHIFT, parse_size
 
 NAME = "Linux boot log"
 _MARKERS = (
@@ -51,6 +51,9 @@ _XEN_VERSION = re.compile(rb"Xen version: (\d+\.\d+\S*)")
 _PHYSICAL = re.compile(rb"DMAR: Host address width (\d{1,3})")
 _ON_XEN = (b"paravirtualized kernel on Xen", b"Hypervisor detected: Xen PV", b"Booting kernel on Xen")
 _NOT_PV = (b"Xen HVM", b"Xen PVH")
+_DOMU = (b"ACPI in unprivileged domain disabled", b"PCI: setting up Xen PCI frontend stub")
+"""What a PV kernel prints only if it is not dom0 (xen_arch_setup and pci_xen_init, Linux 3.2 to 6.12)."""
+_DOM0 = (b"ACPI: RSDP", b"IOAPIC[")
 
 
 class Boot(NamedTuple):
@@ -91,6 +94,10 @@ def read(text: Text, boot: int | None) -> Reading:
     facts = replace(_facts(data, chosen.release), mem_limit=parse_size(limit) if limit else None)
     if maps and not is_pv:
         _check_end(data, maps[0], notes)
+    is_domu = is_pv and _is_domu(data, maps)
+    if is_pv and maps and not is_domu and not any(sign in data for sign in _DOM0):
+        untold = "this log does not say whether its guest is dom0 or a domU: taken as dom0 (--guest domU)"
+        notes.append(Note(Severity.LACK, untold, text.where(chosen.start), "guest"))
     return Reading(
         format=NAME,
         maps=tuple(maps),
@@ -98,10 +105,25 @@ def read(text: Text, boot: int | None) -> Reading:
         windows=tuple(window for group_ in pci.windows.values() for window in group_.values()),
         facts=facts,
         observed=observed,
-        is_xen_pv=is_pv if known or is_pv else None,
+        is_xen_pv=is_pv if known or maps or is_pv else None,
+        is_domu=is_domu,
         boots=len(boots),
         notes=(*notes, *_lacks(maps, pci, text.where(chosen.start)), *pci.notes),
     )
+
+
+def _is_domu(data: bytes, maps: list[FoundMap]) -> bool:
+    """Whether a PV kernel says that it is no dom0, or has nothing but RAM past 1 MiB, as no host has.
+
+    The kernel's "last_pfn" shows that such a map was not cut.
+    """
+    if any(sign in data for sign in _DOMU):
+        return True
+    for found in maps:
+        only_ram = all(entry.is_ram or entry.end <= MIB for entry in found.entries)
+        if only_ram and b"last_pfn = %#x " % (found.entries[-1].end >> PAGE_SHIFT) in data:
+            return True
+    return False
 
 
 def _boots(text: Text) -> list[Boot]:

@@ -27,6 +27,7 @@ _PREFERENCE = (
     MapSource.IOMEM,
     MapSource.PHYSMEM,
 )
+_OF_HOST = frozenset({MapSource.XEN, MapSource.DOM0, MapSource.FIRMWARE})
 _NOT_FACTS = frozenset({"e820", "e820_source", "bars", "windows", "name"})
 
 
@@ -42,14 +43,18 @@ class Part:
 def merge(parts: Sequence[Part]) -> Capture:
     """Put together what the texts of one machine gave; the notes say what was chosen and what contradicts."""
     notes = [note for part in parts for note in part.reading.notes]
-    is_xen_pv = any(part.reading.is_xen_pv for part in parts)
-    maps = [_seen_from_dom0(m) if is_xen_pv else m for part in parts for m in part.reading.maps]
+    if any(part.reading.is_xen_pv for part in parts):
+        parts = [_under_xen(part) for part in parts]
+    is_domu = any(part.reading.is_domu for part in parts)
+    if is_domu and any(m.source in _OF_HOST for part in parts for m in part.reading.maps):
+        parts, is_domu = _of_host(parts, notes), False
+    maps = [m for part in parts for m in part.reading.maps]
     best = _best_map(maps, notes)
     _check_iomem(maps, notes)
     machine = _facts(parts, notes)
-    finals = [m for m in maps if m.source is MapSource.DOM0_FINAL]
+    finals = [m for m in maps if m.source is MapSource.DOM0_FINAL and not is_domu]
     if best is not None:
-        machine = replace(machine, e820=best.entries, e820_source=best.source)
+        machine = replace(machine, e820=best.entries, e820_source=MapSource.GUEST if is_domu else best.source)
     name = next((part.reading.facts.name for part in parts if part.reading.facts.name), parts[0].name)
     machine = replace(machine, bars=_bars(parts, notes), windows=_windows(parts), name=name)
     return Capture(
@@ -68,11 +73,29 @@ def _source(part: Part) -> SourceNote:
     return SourceNote(part.name, reading.format, reading.gave, entries, len(reading.bars))
 
 
-def _seen_from_dom0(found: FoundMap) -> FoundMap:
-    """Under Xen, /sys/firmware/memmap is the kernel's own map after its memory setup."""
-    if found.source is MapSource.FIRMWARE:
-        return replace(found, source=MapSource.DOM0_FINAL)
-    return found
+def _under_xen(part: Part) -> Part:
+    """Under Xen, /sys/firmware/memmap is the kernel's own map after its memory setup; a boot log tells."""
+    if part.reading.is_xen_pv is not None:
+        return part
+    maps = (
+        replace(m, source=MapSource.DOM0_FINAL) if m.source is MapSource.FIRMWARE else m
+        for m in part.reading.maps
+    )
+    return replace(part, reading=replace(part.reading, maps=tuple(maps)))
+
+
+def _of_host(parts: Sequence[Part], notes: list[Note]) -> list[Part]:
+    """Leave out what a domU's texts say of its own memory: beside a host's map dom0 is predicted."""
+    names = {part.name for part in parts if part.reading.is_domu}
+    for name in sorted(names):
+        text = "a PV domU's: dom0 is predicted here, --guest domU --memory SIZE predicts a domU on this host"
+        notes.append(Note(Severity.LACK, text, name))
+    return [_without_own_memory(part) if part.name in names else part for part in parts]
+
+
+def _without_own_memory(part: Part) -> Part:
+    maps = tuple(m for m in part.reading.maps if m.source in _OF_HOST)
+    return replace(part, reading=replace(part.reading, maps=maps, observed=None, memory=None))
 
 
 def _best_map(maps: Iterable[FoundMap], notes: list[Note]) -> FoundMap | None:
@@ -121,6 +144,8 @@ def _without_met_lacks(notes: Iterable[Note], machine: Machine) -> tuple[Note, .
         met.add("map")
     if machine.bars:
         met.add("bars")
+    if machine.e820_source is not MapSource.DOM0_FINAL:
+        met.add("guest")
     return tuple(dict.fromkeys(note for note in notes if note.lacks not in met))
 
 

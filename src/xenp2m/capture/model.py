@@ -24,7 +24,7 @@ class Severity(Enum):
 class Note:
     """One remark about the input; ``where`` names the file and line, or is empty.
 
-    ``lacks`` names the fact that a LACK is about, "map" or "bars": another text may make it good.
+    ``lacks`` names the fact that a LACK is about, "map", "bars" or "guest": another text may make it good.
     """
 
     severity: Severity
@@ -118,6 +118,7 @@ class Reading:
 
     ``facts`` is a Machine of which only single facts are used; its map, BARs and windows are empty.
     ``is_xen_pv`` says whether a kernel log is that of a Xen PV guest; None where the text does not say.
+    ``is_domu`` says that this guest is a domU: its map, its log and its memory are not dom0's.
     ``boots`` is how many boots the text holds.
     """
 
@@ -129,6 +130,7 @@ class Reading:
     observed: Observed | None = None
     memory: MemoryFigures | None = None
     is_xen_pv: bool | None = None
+    is_domu: bool = False
     boots: int = 1
     notes: tuple[Note, ...] = ()
 
@@ -150,8 +152,9 @@ class Capture:
     """One machine put together from one or more texts.
 
     ``machine`` carries the best map found (Xen's own, then the one dom0 was handed, then firmware's, then a
-    dom0 kernel's final map, then /proc/iomem); its ``e820`` is empty when no text held a map.
-    ``dom0_final`` is the map that a Xen PV kernel printed after its own memory setup, if a log held one.
+    dom0 kernel's final map, then /proc/iomem); its ``e820`` is empty when no text held a map.  Where all that
+    is known is a domU's, it is the domU's map.
+    ``dom0_final`` is the map that a dom0 kernel printed after its own memory setup, if a log held one.
     """
 
     machine: Machine

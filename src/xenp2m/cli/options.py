@@ -45,7 +45,11 @@ def what_if_options(command: _Command) -> _Command:
     options = [
         click.option("--dom0-mem", metavar="SPEC", help="Xen's dom0_mem=: 4G, 1G,max:3G, -512M, max:2G, ..."),
         click.option("--bits", type=click.Choice(["64", "32"]), help="Width of the guest kernel."),
-        click.option("--guest", type=click.Choice(["dom0", "domU"]), default="dom0", show_default=True),
+        click.option(
+            "--guest",
+            type=click.Choice(["dom0", "domU"]),
+            help="Whose kernel. Default: the captures' own where they are a domU's, else dom0's.",
+        ),
         click.option("--memory", metavar="SIZE", help="Memory of a domU."),
         click.option("--maxmem", metavar="SIZE", help="What a domU may grow to. Default: --memory."),
         click.option(
@@ -183,7 +187,7 @@ def what_if(
     *,
     dom0_mem: str | None,
     bits: str | None,
-    guest: str,
+    guest: str | None,
     memory: str | None,
     maxmem: str | None,
     e820_host: bool | None,
@@ -197,11 +201,12 @@ def what_if(
     from xenp2m.prediction import WhatIf
     from xenp2m.units import parse_size
 
-    if guest == "domU" and memory is None:
-        raise click.UsageError("--guest domU needs --memory")
+    domu = (memory, maxmem, e820_host) != (None,) * 3 or bool(functions)
+    if guest == "domU" and memory is None and domu:
+        raise click.UsageError("--maxmem, --e820-host and --pci need --memory")
     if guest == "domU" and dom0_mem is not None:
         raise click.UsageError("--dom0-mem is for dom0; a domU has --memory and --maxmem")
-    if guest == "dom0" and (memory is not None or maxmem is not None or e820_host is not None or functions):
+    if guest != "domU" and domu:
         raise click.UsageError(
             "--memory, --maxmem, --e820-host and --pci are for --guest domU; dom0 has --dom0-mem"
         )
@@ -209,6 +214,7 @@ def what_if(
     by_itself = e820_host is None and bool(pci)
     holes = Assumption("e820_host=1", "xl sets it by itself for a domU with PCI devices (--no-e820-host)")
     return WhatIf(
+        guest=guest,
         dom0_mem=dom0_mem,
         bits=None if bits is None else int(bits),
         domu_memory=None if memory is None else parse_size(memory),

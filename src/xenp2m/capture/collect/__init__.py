@@ -40,7 +40,12 @@ def collect(root: Path = Path("/")) -> Collected:
     log, iomem_text = sources.kernel_log(system), system.read("proc/iomem")
     parts = list(_parts(system, log, iomem_text))
     kind = _kind(system, any(part.reading.is_xen_pv for part in parts))
-    facts = Reading(format=_FACTS, facts=sources.facts(system, iomem_text), is_xen_pv=kind.is_pv)
+    facts = Reading(
+        format=_FACTS,
+        facts=sources.facts(system, iomem_text),
+        is_xen_pv=kind.is_pv,
+        is_domu=kind is SystemKind.PV,
+    )
     capture = merge([*parts, Part(_FACTS, facts, 9)])
     return Collected(
         system=kind,
@@ -77,10 +82,11 @@ def _kind(system: System, logged_pv: bool) -> SystemKind:
     guest = _GUESTS.get(system.text("sys/hypervisor/guest_type"))
     if _is_dom0(system):
         return SystemKind.PVH_DOM0 if guest is SystemKind.PVH else SystemKind.DOM0
+    if guest is SystemKind.PV or (guest is None and logged_pv):
+        # Only dom0 has ACPI; its xenfs, which says control_d, need not be mounted.
+        return SystemKind.DOM0 if system.names("sys/firmware/acpi") else SystemKind.PV
     if guest is not None:
         return guest
-    if logged_pv:
-        return SystemKind.PV
     return SystemKind.GUEST if system.text("sys/hypervisor/type") == "xen" else SystemKind.NO_XEN
 
 

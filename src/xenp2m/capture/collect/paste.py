@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from xenp2m.capture.captured import Collected
+from xenp2m.capture.captured import Collected, SystemKind
 from xenp2m.capture.model import MemoryFigures, Observed
 from xenp2m.machine import Bar, E820Entry, E820Type, Machine, MapSource, Window, type_name
 from xenp2m.units import PAGE_SIZE
 
-_WHO = {MapSource.DOM0_FINAL: "Xen"}
+_WHO = {MapSource.DOM0_FINAL: "Xen", MapSource.GUEST: "Xen"}
 _BASE = 0xFFFFFFFF80000000
 """Where the initial mapping of a PV kernel starts; only differences to it are told."""
 _BUS = re.compile("[0-9a-f]{4,8}:[0-9a-f]{2}")
@@ -36,6 +36,8 @@ def pasted(collected: Collected) -> str:
     lines = [f"xenp2m capture: {collected.system.value}"]
     lines += _xen(machine)
     lines += _kernel(machine, pv=collected.system.is_pv)
+    if collected.system is SystemKind.PV:
+        lines.append("ACPI in unprivileged domain disabled")
     if machine.e820_source is MapSource.IOMEM:
         lines += _iomem(machine.e820)
     elif machine.e820_source is not MapSource.XEN:

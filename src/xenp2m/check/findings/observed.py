@@ -25,7 +25,11 @@ _RANGES = {"freed": "freed ranges", "populated": "populated ranges"}
 def _comparable(case: Case) -> bool:
     """Whether the capture shows the boot that was predicted: its own kernel, nothing changed or estimated."""
     machine = case.prediction.machine
-    if case.capture.observed is None or case.what_if != WhatIf() or machine.kernel_release is None:
+    if (
+        case.capture.observed is None
+        or replace(case.what_if, guest=None) != WhatIf()
+        or machine.kernel_release is None
+    ):
         return False
     if machine.nr_pages is None or machine.e820_source is MapSource.DOM0_FINAL:
         return False

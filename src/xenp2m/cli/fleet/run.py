@@ -24,7 +24,7 @@ from xenp2m.cli.fleet.common import with_extra
 @click.option("--dask", "scheduler", metavar="tcp://HOST:PORT", help="Do the work on this Dask cluster.")
 @click.option("--dom0-mem", metavar="SPEC", help="Xen's dom0_mem= on every machine: 4G, 1G,max:3G, ...")
 @click.option("--bits", type=click.Choice(["64", "32"]), help="Width of the guest kernel.")
-@click.option("--guest", type=click.Choice(["dom0", "domU"]), default="dom0", show_default=True)
+@click.option("--guest", type=click.Choice(["dom0", "domU"]), help="Whose kernel, as for predict.")
 @click.option("--memory", metavar="SIZE", help="Memory of a domU.")
 @click.option("--maxmem", metavar="SIZE", help="What a domU may grow to. Default: --memory.")
 @click.option("--e820-host/--no-e820-host", default=None, help="Give the domU the host's holes.")
