@@ -91,11 +91,12 @@ def claim_conflicts(guest: Guest, bars: Iterable[Bar]) -> tuple[ClaimConflict, .
         for entry in guest.e820:
             start, end = max(bar.start, entry.start), min(bar.end, entry.end)
             if start < end and entry.type in (E820Type.RAM, E820Type.UNUSABLE):
-                found.append(ClaimConflict(bar, entry, start, end, _cause(guest, entry)))
+                found.append(ClaimConflict(bar, entry, start, end, claim_of(guest, entry)))
     return tuple(found)
 
 
-def _cause(guest: Guest, entry: E820Entry) -> Cause:
+def claim_of(guest: Guest, entry: E820Entry) -> Cause:
+    """Return how an entry of a domU's map, RAM or unusable, came to lie over a BAR."""
     given = guest.config.e820 or ()
     if all(item.is_ram for item in given):
         return Cause.PLAIN

@@ -53,11 +53,12 @@ def _what(guests: Sequence[Guest], host: Sequence[E820Entry], start: int, end: i
         return f"past the end of the p2m ({format_size(limit << PAGE_SHIFT)})"
     if start >= end_of_e820:
         return "past the end of the E820 map"
+    ram = "host RAM" if guests[0].config.is_dom0 else "RAM of the map"
     low, high = start << PAGE_SHIFT, (end or limit) << PAGE_SHIFT
     if any(
         extra_start < high and low < extra_end for guest in guests for extra_start, extra_end in guest.extra
     ):
-        return "host RAM, balloon space"
+        return f"{ram}, balloon space"
     names: list[str] = []
     at = low
     for entry in sorted(host):
@@ -65,7 +66,7 @@ def _what(guests: Sequence[Guest], host: Sequence[E820Entry], start: int, end: i
             continue
         if entry.start > at:
             _add(names, "hole")
-        _add(names, "host RAM" if entry.is_ram else type_name(entry.type))
+        _add(names, ram if entry.is_ram else type_name(entry.type))
         at = entry.end
     if at < high:
         _add(names, "hole")

@@ -78,6 +78,7 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
     "XP132": [
         (server("3.16", dom0_mem="200G,max:400G"), server("3.16", dom0_mem="20G,max:40G")),
         (server("3.18", dom0_mem="200G,max:400G"), server("3.19", dom0_mem="200G,max:400G")),
+        (server("3.16", dom0_mem="20G,max:400G"), server("3.16", dom0_mem="2G,max:40G")),
     ],
     "XP201": [
         (server("6.1", bar(256 * MIB), dom0_mem="4G"), server("6.1", bar(0xD0000000), dom0_mem="4G")),
@@ -90,7 +91,11 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
         (
             server("6.1", bar(8 * GIB), dom0_mem="4G,max:4G"),
             server("6.1", bar(400 * GIB), dom0_mem="4G,max:4G"),
-        )
+        ),
+        (
+            server("3.15", bar(8 * GIB), dom0_mem="4G,max:4G"),
+            server("3.15", bar(8 * GIB), domu_memory=512 * MIB, domu_maxmem=16 * GIB),
+        ),
     ],
     "XP210": [
         (setup("real_threadripper_nvs_6_11", "6.1"), setup("real_threadripper_nvs_6_11", "6.12")),
@@ -125,7 +130,13 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
         (server("3.15", domu_memory=512 * GIB), server("3.15", domu_memory=500 * GIB)),
         (setup("h32_64g", "3.15"), setup("h8_32_4g", "3.15")),
     ],
-    "XP226": [(server("6.1", dom0_mem="512M,max:16G"), server("6.1", dom0_mem="4G,max:16G"))],
+    "XP226": [
+        (server("6.1", dom0_mem="512M,max:16G"), server("6.1", dom0_mem="1536M,max:16G")),
+        (
+            server("6.1", domu_memory=512 * MIB, domu_maxmem=16 * GIB),
+            server("6.1", domu_memory=1536 * MIB, domu_maxmem=16 * GIB),
+        ),
+    ],
     "XP227": [(server("3.2", dom0_mem="4G"), server("3.5", dom0_mem="4G"))],
     "XP301": [(server("3.18", bar(5 * TIB), bits=32), server("3.18", bar(3 * TIB), bits=32))],
     "XP302": [(server("3.18", bar(20 * TIB), bits=32), server("3.18", bar(15 * TIB), bits=32))],
@@ -183,7 +194,11 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
         (
             server("6.1", domu_memory=8 * GIB),
             server("6.1", domu_memory=2 * GIB, e820_host=True),
-        )
+        ),
+        (
+            made_up("3.15", HOST, bar(8 * GIB), domu_memory=512 * MIB, domu_maxmem=16 * GIB),
+            made_up("3.15", HOST, bar(8 * GIB), domu_memory=512 * MIB, domu_maxmem=8 * GIB),
+        ),
     ],
     "XP604": [
         (

@@ -23,11 +23,11 @@ class Cause(Enum):
     REFUSED = auto()
     """Missing, because the 1:1 range that it lies in was refused."""
     HOST_RAM = auto()
-    """Missing, because the map has RAM there that the domain was not given."""
+    """Missing, because the host has RAM there that dom0 was not given."""
     NOT_MADE = auto()
     """Missing in a hole that memory setup did not make 1:1 for another reason."""
     OWN_MEMORY = auto()
-    """Under the guest's RAM, its balloon space, or a frame of another domain."""
+    """Under the guest's RAM, its balloon space, a frame of another domain, or RAM of a domU's map."""
     MARKER_BITS = auto()
     """32-bit: the frame number reaches into the marker bits of its p2m word."""
     FRAME_WRAPS = auto()
@@ -75,7 +75,8 @@ def _cause(guest: Guest, found: FrameClass) -> Cause:
         return Cause.FRAME_WRAPS if guest.config.arch.bits == 32 else Cause.FRAME_MASK
     if found.past == "marker" and found.kind is Kind.IDENTITY:
         return Cause.MARKER_BITS
-    if found.kind is not Kind.MISSING or found.place is Place.BALLOON:
+    own = (Place.BALLOON,) if guest.config.is_dom0 else (Place.BALLOON, Place.RAM)
+    if found.kind is not Kind.MISSING or found.place in own:
         return Cause.OWN_MEMORY
     if found.place is Place.PAST_E820 and guest.rules.identity_tail:
         return Cause.REFUSED

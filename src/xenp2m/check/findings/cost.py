@@ -9,10 +9,12 @@ from xenp2m.check.findings.model import Case, Hit, Severity
 from xenp2m.check.findings.registry import finding
 from xenp2m.entry import Kind
 from xenp2m.rules import Structure
-from xenp2m.units import PAGE_SIZE, format_frames, format_size
+from xenp2m.units import PAGE_SIZE, format_frames, format_size, pfn_down
 
 _SPARE_PAIRS = 6
 """Pages that are reserved for the ends of ranges, beside those for the domain's own memory."""
+_SECTION = 1 << 15
+"""Frames of a memory section, 128 MiB: hot-plugged memory starts at such an edge."""
 
 
 @finding(
@@ -78,11 +80,11 @@ def resume_needs_brk(case: Case) -> Iterator[Hit]:
     "Memory that is added later is lost in the 1:1 map",
     Severity.WARNING,
     why="Storing a frame under the shared 1:1 leaf reports success and changes nothing. Memory past the "
-    "domain's map can only come by hot-plug, and since patch 5 everything there is 1:1.",
+    "domain's map can only come by hot-plug, after its last RAM, and since patch 5 all is 1:1 past the map.",
     kernels="3.16 to 3.18; the linear list of 3.19 stores it",
     example="dom0_mem=4G,max:64G on a host of 32 GiB, with CONFIG_XEN_BALLOON_MEMORY_HOTPLUG.",
     remedy="Keep the maximum within the host's RAM, or use Linux 3.19 or later.",
-    source="arch/x86/xen/p2m.c, __set_phys_to_machine (3.16.0, 3.18.0)",
+    source="arch/x86/xen/p2m.c, __set_phys_to_machine (3.16.0, 3.18.0); drivers/xen/balloon.c",
 )
 def hotplug_lost(case: Case) -> Iterator[Hit]:
     """The domain may grow past RAM and balloon space of its map, into frames that are 1:1."""
@@ -92,7 +94,11 @@ def hotplug_lost(case: Case) -> Iterator[Hit]:
     room = sum((end - start) // PAGE_SIZE for start, end in guest.extra)
     ram = guest.p2m.counts()[Kind.RAM]
     asked = min(config.max_reservation, config.arch.max_domain_pages)
-    if config.max_reservation != NO_MAXIMUM and ram + room < asked:
+    if config.max_reservation == NO_MAXIMUM:
+        return
+    last = max((pfn_down(entry.end) for entry in guest.e820 if entry.is_ram), default=0)
+    start = -(-last // _SECTION) * _SECTION
+    if any(run.kind is Kind.IDENTITY for run in guest.p2m.within(start, start + asked - ram - room)):
         yield Hit(
             f"the domain may grow to {format_frames(asked)}, but RAM and balloon space of its map end at "
             f"{format_frames(ram + room)}"

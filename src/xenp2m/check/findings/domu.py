@@ -10,7 +10,8 @@ from xenp2m.check.findings.causes import Cause
 from xenp2m.check.findings.model import Case, Hit, Severity
 from xenp2m.check.findings.registry import finding
 from xenp2m.check.passthrough import Cause as Claim
-from xenp2m.check.passthrough import claim_conflicts
+from xenp2m.check.passthrough import claim_of
+from xenp2m.check.places import given_map
 from xenp2m.machine import type_name
 
 _LIBXL = "tools/libs/light/libxl_x86.c, e820_sanitize (Xen 4.17)"
@@ -21,12 +22,15 @@ def _hits(case: Case, claim: Claim, reason: str) -> Iterator[Hit]:
     if case.config.is_dom0:
         return
     for judged in case.bars:
+        bar = judged.bar
         if judged.cause is Cause.OWN_MEMORY:
             claims = (
-                found.cause for found in claim_conflicts(case.guest, (judged.bar,)) if found.entry.is_ram
+                claim_of(case.guest, entry)
+                for entry in given_map(case.guest)
+                if entry.is_ram and entry.start < bar.end and bar.start < entry.end
             )
             if next(claims, Claim.PLAIN) is claim:
-                yield Hit.at_bar(judged.bar, f"{reason}: {described(judged)}")
+                yield Hit.at_bar(bar, f"{reason}: {described(judged)}")
 
 
 @finding(

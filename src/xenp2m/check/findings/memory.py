@@ -50,9 +50,9 @@ def bar_over_memory(case: Case) -> Iterator[Hit]:
     source="arch/x86/pci/i386.c, pcibios_allocate_resources: such a BAR conflicts with System RAM",
 )
 def bar_in_host_ram(case: Case) -> Iterator[Hit]:
-    """A memory BAR lies in RAM of the host's map that the domain was not given."""
+    """A memory BAR lies in RAM of the host's map that dom0 was not given."""
     for judged in case.bars:
-        if judged.cause is Cause.OWN_MEMORY:
+        if judged.cause is Cause.OWN_MEMORY or not case.config.is_dom0:
             continue
         bar = judged.bar
         places = (found.place for _, _, found in frame_classes(case.guest, bar.pfn_start, bar.pfn_end))
@@ -230,14 +230,14 @@ def domain_too_large(case: Case) -> Iterator[Hit]:
     "ten times its initial size (on 32-bit: ten times what of it is lowmem). The maximum that was asked for "
     "cannot be reached.",
     kernels="all",
-    example="dom0_mem=512M,max:16G: dom0 can grow to 5.5 GiB.",
+    example="dom0_mem=512M,max:16G: dom0 can grow to 5.5 GiB; as much a domU of memory=512, maxmem=16384.",
     remedy="Start the domain with more memory: at least an eleventh of its maximum.",
     source="arch/x86/xen/setup.c, EXTRA_MEM_RATIO (3.12.9, 6.4.0)",
 )
 def balloon_clamped(case: Case) -> Iterator[Hit]:
     """A finite maximum is more than eleven times the memory that the domain starts with."""
     guest, config = case.guest, case.config
-    if guest.stopped or not config.is_dom0 or not 0 < config.max_reservation < NO_MAXIMUM:
+    if guest.stopped or not 0 < config.max_reservation < NO_MAXIMUM:
         return
     ram = sum(entry.size for entry in given_map(guest) if entry.is_ram) // PAGE_SIZE
     base = config.nr_pages
