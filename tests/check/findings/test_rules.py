@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from check.findings.cases import (
@@ -160,6 +162,13 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
             server("3.15", bar(0xB0000000), domu_memory=0xA0000000),
             server("3.18", bar(0xB0000000), domu_memory=0xA0000000),
         )
+    ],
+    "XP404": [
+        (recorded("k316-bar", "3.18"), recorded("k316-bar", "3.19")),
+        (
+            made_up("3.15", SMALL, replace(bar(0xD0000000), prefetchable=True)),
+            made_up("3.15", SMALL, bar(0xD0000000)),
+        ),
     ],
     "XP501": [(setup("overlap_many", "3.15"), setup("overlap_many", "6.1"))],
     "XP502": [

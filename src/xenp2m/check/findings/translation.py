@@ -90,3 +90,26 @@ def not_present_in_domu(case: Case) -> Iterator[Hit]:
         ((mapping, _),) = map_guest_frame(case.guest, frame, [Mapper.SYSFS])
         if mapping.reaches and mapping.read_back is None and not mapping.oopses:
             yield Hit.at_bar(judged.bar, f"PTE {mapping.entry:#x} reaches the device and reads back as none")
+
+
+@finding(
+    "XP404",
+    "Cache attributes are dropped from mappings of BARs",
+    Severity.INFO,
+    why="These kernels take PWT and PCD out of every present entry that they make from a frame number, so "
+    "pgprot_noncached and pgprot_writecombine leave no trace in it: the memory type is what the processor's "
+    "MTRRs say. A frame buffer gets no write combining, and page table dumps show device memory as cached.",
+    kernels="until 3.18; 3.19 keeps both bits",
+    example="A driver maps a BAR at 224 GiB with 0x8000000000000037: Linux 3.18 stores 0x8000003800000227.",
+    remedy="Use Linux 3.19 or later.",
+    source="arch/x86/xen/enlighten.c, __supported_pte_mask (3.15.5, 3.18.0)",
+)
+def cache_bits_dropped(case: Case) -> Iterator[Hit]:
+    """A prefetchable BAR maps, and its entries lose the cache attributes that were asked for."""
+    if case.rules.keeps_cache_bits:
+        return
+    mapped = [judged.bar for judged in case.bars if judged.bar.prefetchable and judged.cause is None]
+    if mapped:
+        ((mapping, _),) = map_guest_frame(case.guest, mapped[0].pfn_start, [Mapper.IO_REMAP])
+        text = f"io_remap_pfn_range asks for {mapping.prot:#x} and stores {mapping.entry or 0:#x}"
+        yield Hit.at_bar(mapped[0], f"{text}; {len(mapped)} prefetchable BARs are like this one")
