@@ -155,6 +155,7 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
     "XP401": [
         (recorded("pc-1g-max", "6.1"), recorded("pc-1g", "6.1")),
         (recorded("pc-1g-max", "3.19"), recorded("pc-1g-max", "3.18")),
+        (server("6.12", dom0_mem="4G,max:4G"), server("6.12")),
     ],
     "XP402": [(recorded("k316-bar", "3.16.0"), recorded("k316-bar", "3.18"))],
     "XP403": [

@@ -9,6 +9,7 @@ from xenp2m.check.findings.model import Case, Hit, Severity
 from xenp2m.check.findings.registry import finding
 from xenp2m.check.places import given_map
 from xenp2m.entry import Kind
+from xenp2m.mmu.convert import ISA_END
 from xenp2m.mmu.mappers import Mapper
 from xenp2m.mmu.pte import IOMAP
 from xenp2m.units import format_frames, pfn_down, pfn_up
@@ -25,17 +26,17 @@ from xenp2m.units import format_frames, pfn_down, pfn_up
     kernels="since 3.19; 3.16 to 3.18 for RAM past 512 GiB",
     example="dom0_mem=4G on a host of 64 GiB; the toolstack maps a page of a guest.",
     remedy="Take no address from such an entry in tools that walk page tables; ask Xen who owns the frame.",
-    source="asm/xen/page.h, mfn_to_pfn; arch/x86/xen/setup.c (6.4.0)",
+    source="asm/xen/page.h, mfn_to_pfn; arch/x86/xen/setup.c (6.4.0); xen/arch/x86/setup.c, __start_xen",
 )
 def foreign_as_identity(case: Case) -> Iterator[Hit]:
-    """Host RAM that other domains may own is 1:1 in dom0's p2m."""
+    """Host RAM that other domains may own is 1:1 in dom0's p2m; Xen gives none of the first MiB to any."""
     guest = case.guest
     if guest.stopped or not case.config.is_dom0:
         return
     frames = 0
     for entry in given_map(guest):
         if entry.is_ram:
-            for run in guest.p2m.within(pfn_up(entry.start), pfn_down(entry.end)):
+            for run in guest.p2m.within(max(pfn_up(entry.start), ISA_END), pfn_down(entry.end)):
                 frames += run.pages if run.kind is Kind.IDENTITY else 0
     if frames:
         yield Hit(f"{frames} frames of host RAM ({format_frames(frames)}) are 1:1 and not dom0's")
