@@ -35,6 +35,7 @@ HOST = (
     entry(3 * GIB, 3 * GIB + MIB, RESERVED),
     entry(4 * GIB, 16 * GIB),
 )
+LOW_AND_HIGH = (*HOST[:2], entry(3 * GIB, 4 * GIB, RESERVED), entry(4 * GIB, 5 * GIB))
 GAP = (entry(0, 0x9F000), entry(MIB, 2 * GIB), entry(3 * GIB, 3 * GIB + MIB, RESERVED))
 RESERVED_AT_4G = (*HOST[:3], entry(4 * GIB, 5 * GIB, RESERVED), entry(5 * GIB, 16 * GIB))
 
@@ -43,7 +44,14 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
         (server("3.15", bar(200 * GIB)), server("series", bar(200 * GIB))),
         (server("series:1-4", bar(200 * GIB)), server("series:1-5", bar(200 * GIB))),
     ],
-    "XP102": [(recorded("k314-bar", "3.14.1"), recorded("k316-bar", "3.16.0"))],
+    "XP102": [
+        (recorded("k314-bar", "3.14.1"), recorded("k316-bar", "3.16.0")),
+        (made_up("3.16", SMALL, bar(5 * TIB), bits=32), made_up("3.16", SMALL, bar(3 * TIB), bits=32)),
+        (
+            made_up("3.15", HOST, bar(200 * GIB)),
+            made_up("3.15", HOST, bar(8 * GIB), domu_memory=512 * MIB, domu_maxmem=16 * GIB),
+        ),
+    ],
     "XP103": [
         (recorded("ovmf-q35", "3.15"), recorded("ovmf-q35", "3.16")),
         (recorded("bar-512g", "3.15"), recorded("bar-above-ram", "3.15")),
@@ -140,6 +148,15 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
         ),
     ],
     "XP227": [(server("3.2", dom0_mem="4G"), server("3.5", dom0_mem="4G"))],
+    "XP228": [
+        (server("3.19", dom0_mem="4G,max:4G"), server("3.19", dom0_mem="4G,max:8G")),
+        (server("3.19", dom0_mem="4G,max:4G"), server("4.3", dom0_mem="4G,max:4G")),
+        (recorded("pc-1g-max", "3.19"), recorded("pc-1g", "3.19")),
+        (
+            made_up("3.19", LOW_AND_HIGH, dom0_mem="4G,max:4G"),
+            made_up("3.19", LOW_AND_HIGH, dom0_mem="4G,max:6G"),
+        ),
+    ],
     "XP301": [(server("3.18", bar(5 * TIB), bits=32), server("3.18", bar(3 * TIB), bits=32))],
     "XP302": [(server("3.18", bar(20 * TIB), bits=32), server("3.18", bar(15 * TIB), bits=32))],
     "XP310": [

@@ -17,6 +17,7 @@ from xenp2m.rules import Structure
 from xenp2m.runs import END_OF_FRAMES
 from xenp2m.units import PAGE_SHIFT, format_frames, format_size
 
+_ELSEWHERE = "makes it reach another address"
 _BACKPORT = "Use Linux 3.16 or later, or a kernel with patches 2, 3 and 5 of the 2014 series."
 
 
@@ -68,7 +69,7 @@ def bar_past_map(case: Case) -> Iterator[Hit]:
     Severity.WARNING,
     why="The mapping works only because its entry carries _PAGE_IOMAP. mprotect rebuilds entries from "
     "_PAGE_CHG_MASK, which does not hold that bit, so the new entry is looked up in the p2m, found missing, "
-    "and becomes empty.",
+    "and becomes empty; on 32-bit it can come out with another address (see XP301).",
     kernels="until 3.15, and 3.16 and 3.17 where a frame is still missing; gone with patch 8 (3.18)",
     example="A user space driver maps resource0 of a BAR past the end of RAM and later makes it read-only.",
     remedy=_BACKPORT + " Until then do not call mprotect on the mapping.",
@@ -76,23 +77,30 @@ def bar_past_map(case: Case) -> Iterator[Hit]:
 )
 def mprotect_loses_iomap(case: Case) -> Iterator[Hit]:
     """A BAR that PCI sysfs maps is lost when the process changes the protection of the mapping."""
-    known: dict[FrameClass, bool] = {}
+    known: dict[FrameClass, str] = {}
     for judged in case.bars:
         first = judged.verdict.first_bad
-        if first is None or judged.verdict.mappers[Mapper.SYSFS] is not Verdict.MAPS:
+        works = judged.verdict.mappers[Mapper.SYSFS] is Verdict.MAPS
+        if first is None or not works or judged.cause is Cause.OWN_MEMORY:
             continue
         found, _ = frame_class(case.guest, first)
         if found not in known:
             known[found] = _lost_by_mprotect(case.guest, first)
         if known[found]:
-            text = "a PCI sysfs mapping works until mprotect, which leaves an empty entry"
-            yield Hit.at_bar(judged.bar, f"{text}; {format_size(judged.bar.size)} at {judged.bar.start:#x}")
+            text = f"a PCI sysfs mapping works until mprotect, which {known[found]}"
+            yield Hit.at_bar(
+                judged.bar,
+                f"{text}; {format_size(judged.bar.size)} at {judged.bar.start:#x}",
+                remedy="Use a 64-bit kernel." if known[found] == _ELSEWHERE else "",
+            )
 
 
-def _lost_by_mprotect(guest: Guest, frame: int) -> bool:
+def _lost_by_mprotect(guest: Guest, frame: int) -> str:
     ((mapping, _),) = map_guest_frame(guest, frame, [Mapper.SYSFS])
     after = mapping.protected_access
-    return mapping.reaches and after is not None and after.mfn != frame
+    if not mapping.reaches or after is None or after.mfn == frame:
+        return ""
+    return "leaves an empty entry" if after.mfn is None else _ELSEWHERE
 
 
 @finding(

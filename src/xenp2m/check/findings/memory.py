@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from xenp2m.boot import Guest, boot
-from xenp2m.boot.guest import Origin
+from xenp2m.boot import boot
+from xenp2m.boot.guest import Origin, Placement
 from xenp2m.boot.memspec import NO_MAXIMUM
 from xenp2m.boot.setup import EXTRA_MEM_RATIO, limit_pages
 from xenp2m.check.bars import frame_classes
@@ -120,7 +120,7 @@ def _released_by_search(case: Case) -> int:
 def unaligned_extra_memory(case: Case) -> Iterator[Hit]:
     """Unaligned RAM past the domain's memory makes the kernel miscount its extra memory."""
     stopped = case.guest.stopped or ""
-    if not stopped.startswith("xen_del_extra_mem"):
+    if not stopped.startswith("xen_del_extra_mem") or not case.rules.extra_in_frames:
         return
     ram_end = case.config.nr_pages * PAGE_SIZE
     odd = [e for e in given_map(case.guest) if e.is_ram and e.start % PAGE_SIZE and e.start >= ram_end]
@@ -151,11 +151,12 @@ def released_frames(case: Case) -> Iterator[Hit]:
         return
     room = sum(max(0, end - start) // PAGE_SIZE for start, end in guest.extra)
     text = f"{gone} frames ({format_frames(gone)}) of {format_frames(case.config.nr_pages)} are given back"
+    remedy = "" if case.config.is_dom0 else "Keep memory= below the host's first hole."
     if room >= gone:
-        yield Hit(f"{text}; the balloon driver can get them back", severity=Severity.INFO)
+        yield Hit(f"{text}; the balloon driver can get them back", severity=Severity.INFO, remedy=remedy)
     else:
         space = f"balloon space for {format_frames(room)} only" if room else "no balloon space"
-        yield Hit(f"{text}; the map has {space}")
+        yield Hit(f"{text}; the map has {space}", remedy=remedy)
 
 
 @finding(
@@ -181,26 +182,33 @@ def unusable_frames(case: Case) -> Iterator[Hit]:
         forgotten = sum(
             run.pages for run in guest.p2m.within(end_of_map, end_of_map + past) if run.kind is Kind.IDENTITY
         )
-    lost = _outside_map(guest, limit_pages(config, guest.rules)) + forgotten
+    lost = _outside_map(case, guest.placements) - _moved_without_room(case) + forgotten
     if lost:
         yield Hit(f"{lost} frames ({format_frames(lost)}) are in no RAM of the kernel's map")
 
 
-def _outside_map(guest: Guest, limit: int) -> int:
-    """Count the RAM frames of the p2m below ``limit`` that the kernel's map does not have as RAM.
+def _outside_map(case: Case, placements: Iterable[Placement]) -> int:
+    """Count the placed frames below the kernel's limit that its map does not have as RAM.
 
     The ISA range of a domU is RAM in its p2m and reserved in every map, and ACPI NVS that was moved keeps its
     frames without being RAM: neither is lost.
     """
-    ram = [(pfn_up(entry.start), pfn_down(entry.end)) for entry in guest.e820 if entry.is_ram]
+    limit = limit_pages(case.config, case.rules)
+    ram = [(pfn_up(entry.start), pfn_down(entry.end)) for entry in case.guest.e820 if entry.is_ram]
     ram.append((ISA_START, ISA_END))
     lost = 0
-    for place in guest.placements:
+    for place in placements:
         if place.origin is not Origin.HOST:
             stop = min(place.end, limit)
             covered = sum(max(0, min(end, stop) - max(start, place.start)) for start, end in ram)
             lost += max(0, stop - place.start) - covered
     return lost
+
+
+def _moved_without_room(case: Case) -> int:
+    if case.rules.holes is not HoleFrames.MOVE_LATER or case.rules.room_for_moved:
+        return 0
+    return _outside_map(case, (place for place in case.guest.placements if place.base != place.start))
 
 
 @finding(
@@ -265,3 +273,26 @@ def no_repopulation(case: Case) -> Iterator[Hit]:
     guest = case.guest
     if guest.stopped is None and guest.rules.holes is HoleFrames.RELEASE and guest.ballooned:
         yield Hit(f"{guest.ballooned} frames ({format_frames(guest.ballooned)}) are given back")
+
+
+@finding(
+    "XP228",
+    "No room in the map for the frames that move",
+    Severity.ERROR,
+    why="This kernel moves the frames from under the holes past the domain's RAM, but makes no room for them "
+    "in its map: what it may grow to is all the room that there is. Frames that move past that are in use "
+    "and in no RAM of the map, and where balloon space ends among them a BUG_ON stops the boot.",
+    kernels="3.19 to 4.2, as one text of these has it, whose exact release is not known",
+    example="dom0_mem=4G,max:4G: the 1 GiB from under the PCI hole is lost to dom0.",
+    remedy="Use Linux 4.3 or later, or a maximum that is larger than the size by what lies under holes.",
+    source="arch/x86/xen/setup.c, xen_memory_setup and xen_remap_memory (between 3.19 and 4.2)",
+)
+def no_room_for_moved(case: Case) -> Iterator[Hit]:
+    """Frames are moved to where the kernel's map has no RAM, because their room is not counted."""
+    stopped = case.guest.stopped or ""
+    if stopped.startswith("xen_del_extra_mem") and not case.rules.extra_in_frames:
+        yield Hit(f"the kernel stops: {stopped}")
+    lost = 0 if stopped else _moved_without_room(case)
+    if lost:
+        text = f"{lost} frames ({format_frames(lost)}) move past the RAM of the kernel's map"
+        yield Hit(text, severity=Severity.WARNING)
