@@ -106,6 +106,10 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
             server("3.15", bar(8 * GIB), dom0_mem="4G,max:4G"),
             server("3.15", bar(8 * GIB), domu_memory=512 * MIB, domu_maxmem=16 * GIB),
         ),
+        (
+            made_up("3.18", HOST, bar(8 * GIB), bits=32, dom0_mem="1G,max:1G"),
+            made_up("3.18", HOST, bar(16 * TIB + 8 * GIB), bits=32, dom0_mem="1G,max:1G"),
+        ),
     ],
     "XP210": [
         (setup("real_threadripper_nvs_6_11", "6.1"), setup("real_threadripper_nvs_6_11", "6.12")),

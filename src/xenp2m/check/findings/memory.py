@@ -20,6 +20,9 @@ from xenp2m.mmu.convert import ISA_END, ISA_START
 from xenp2m.rules import HoleFrames
 from xenp2m.units import PAGE_SIZE, format_frames, format_size, pfn_down, pfn_up
 
+_NOT_OF_HOST = (Cause.OWN_MEMORY, Cause.FRAME_WRAPS, Cause.FRAME_MASK)
+"""Causes of BARs whose frame, or the number that is left of it, says nothing of the host's RAM."""
+
 
 @finding(
     "XP201",
@@ -52,7 +55,7 @@ def bar_over_memory(case: Case) -> Iterator[Hit]:
 def bar_in_host_ram(case: Case) -> Iterator[Hit]:
     """A memory BAR lies in RAM of the host's map that dom0 was not given."""
     for judged in case.bars:
-        if judged.cause is Cause.OWN_MEMORY or not case.config.is_dom0:
+        if judged.cause in _NOT_OF_HOST or not case.config.is_dom0:
             continue
         bar = judged.bar
         places = (found.place for _, _, found in frame_classes(case.guest, bar.pfn_start, bar.pfn_end))
