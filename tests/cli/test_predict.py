@@ -161,6 +161,8 @@ def test_explain_one_bar_under_two_kernels() -> None:
 def test_explain_an_address_a_frame_and_a_function() -> None:
     by_address = run("explain", EXAMPLE, "0x21fff000000", "--kernel", "3.15").out
     assert by_address == run("explain", EXAMPLE, "pfn:0x21fff000", "--kernel", "3.15").out
+    unnumbered = run("explain", "catalogue:154fb25ceb86", "0000:00:07.0/?", "--kernel", "3.15")
+    assert "BAR 0000:00:07.0/?: 16 KiB at 0x800004000" in unnumbered.out
     function = run("explain", EXAMPLE, "82:00.1", "--kernel", "3.15", "--json")
     assert len(json.loads(function.out)["3.15"]) > 10
 

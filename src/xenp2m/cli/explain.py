@@ -81,10 +81,11 @@ def _bars(target: str, prediction: Prediction) -> tuple[Bar, ...]:
         bdf = parse_bdf(name)
     except UsageError:
         return ()
-    if index and not (index.isdecimal() and len(index) <= 2):
+    if index not in ("", "?") and not (index.isdecimal() and len(index) <= 2):
         raise UsageError("not a BAR", expected="BDF/N with a register number, as in 3b:00.0/2", found=target)
     own = [bar for bar in prediction.machine.bars if bar.bdf == bdf]
-    found = tuple(bar for bar in own if not index or bar.index == int(index))
+    number = int(index) if index.isdecimal() else None
+    found = tuple(bar for bar in own if not index or bar.index == number)
     if not found:
         others = sorted({bar.bdf for bar in prediction.machine.bars})
         near = get_close_matches(bdf, others, cutoff=0.8) or [f"{len(others)} other functions"]
