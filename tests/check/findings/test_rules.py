@@ -36,6 +36,7 @@ HOST = (
     entry(4 * GIB, 16 * GIB),
 )
 LOW_AND_HIGH = (*HOST[:2], entry(3 * GIB, 4 * GIB, RESERVED), entry(4 * GIB, 5 * GIB))
+ENDS_IN_RESERVED = (*HOST[:3], entry(4 * GIB, 15 * GIB), entry(15 * GIB, 16 * GIB, RESERVED))
 GAP = (entry(0, 0x9F000), entry(MIB, 2 * GIB), entry(3 * GIB, 3 * GIB + MIB, RESERVED))
 RESERVED_AT_4G = (*HOST[:3], entry(4 * GIB, 5 * GIB, RESERVED), entry(5 * GIB, 16 * GIB))
 
@@ -43,6 +44,7 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
     "XP101": [
         (server("3.15", bar(200 * GIB)), server("series", bar(200 * GIB))),
         (server("series:1-4", bar(200 * GIB)), server("series:1-5", bar(200 * GIB))),
+        (made_up("3.15", ENDS_IN_RESERVED, bar(16 * GIB)), made_up("3.15", ENDS_IN_RESERVED, bar(15 * GIB))),
     ],
     "XP102": [
         (recorded("k314-bar", "3.14.1"), recorded("k316-bar", "3.16.0")),
@@ -161,8 +163,8 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
             made_up("3.19", LOW_AND_HIGH, dom0_mem="4G,max:6G"),
         ),
     ],
-    "XP301": [(server("3.18", bar(5 * TIB), bits=32), server("3.18", bar(3 * TIB), bits=32))],
-    "XP302": [(server("3.18", bar(20 * TIB), bits=32), server("3.18", bar(15 * TIB), bits=32))],
+    "XP301": [(server("3.18", bar(4 * TIB), bits=32), server("3.18", bar(4 * TIB - MIB), bits=32))],
+    "XP302": [(server("3.18", bar(16 * TIB), bits=32), server("3.18", bar(16 * TIB - MIB), bits=32))],
     "XP310": [
         (made_up("3.17", NARROW_HOLE, bits=32), made_up("3.17", NARROW_HOLE)),
         (made_up("series", NARROW_HOLE, bits=32), made_up("3.15", NARROW_HOLE, bits=32)),
@@ -194,7 +196,8 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
     ],
     "XP501": [(setup("overlap_many", "3.15"), setup("overlap_many", "6.1"))],
     "XP502": [
-        (made_up("3.15", MANY, dom0_mem="64M"), made_up("6.1", MANY[:100], dom0_mem="64M")),
+        (made_up("3.15", MANY[:127], dom0_mem="64M"), made_up("3.15", MANY[:126], dom0_mem="64M")),
+        (made_up("6.1", MANY[:145], dom0_mem="64M"), made_up("6.1", MANY[:144], dom0_mem="64M")),
         (setup("rnd_42", "6.1"), setup("entries_128", "6.1")),
     ],
     "XP503": [(setup("subpage_ram_low", "6.1"), setup("unaligned_gap", "6.1"))],
@@ -208,7 +211,7 @@ CASES: dict[str, list[tuple[Raising, Raising]]] = {
         )
     ],
     "XP508": [(texts("6.1", "pc-1g/dmesg.txt"), recorded("pc-1g", "6.1"))],
-    "XP509": [(server("6.1", machine={"physical_bits": 36}), server("6.1", machine={"physical_bits": 46}))],
+    "XP509": [(server("6.1", machine={"physical_bits": 37}), server("6.1", machine={"physical_bits": 38}))],
     "XP601": [
         (
             made_up("6.1", HOST, bar(4 * GIB), domu_memory=4 * GIB, e820_host=True),
