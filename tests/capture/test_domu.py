@@ -104,3 +104,13 @@ def test_beside_a_hosts_map_it_says_nothing_of_dom0(tmp_path: Path) -> None:
     pasted = tmp_path / "both.txt"
     pasted.write_bytes(console.read_bytes() + dmesg.read_bytes())
     assert read_files([pasted]).machine.e820 == alone.machine.e820
+
+
+@pytest.mark.parametrize("kind", ["Xen HVM", "Xen PVH", "Xen with PVH extensions"])
+def test_guests_that_are_not_pv_have_a_firmware_map(kind: str) -> None:
+    lines = ["Linux version 6.1.0 (b) (gcc) #1", *linux_new(LAPTOP)]
+    capture = read_text(
+        plain([*lines, f"Booting paravirtualized kernel on {kind}", "Released 0 page(s)"]), "x"
+    )
+    assert capture.machine.e820_source is MapSource.FIRMWARE
+    assert capture.observed is None

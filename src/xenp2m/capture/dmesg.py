@@ -49,11 +49,14 @@ _LOCAL_APIC = re.compile(rb"Local APIC address (0x[0-9a-f]{1,16})")
 _MAX_ARCH = re.compile(rb"max_arch_pfn = 0x([0-9a-f]+)")
 _XEN_VERSION = re.compile(rb"Xen version: (\d+\.\d+\S*)")
 _PHYSICAL = re.compile(rb"DMAR: Host address width (\d{1,3})")
-_ON_XEN = (b"paravirtualized kernel on Xen", b"Hypervisor detected: Xen PV", b"Booting kernel on Xen")
-_NOT_PV = (b"Xen HVM", b"Xen PVH")
 _DOMU = (b"ACPI in unprivileged domain disabled", b"PCI: setting up Xen PCI frontend stub")
 """What a PV kernel prints only if it is not dom0 (xen_arch_setup and pci_xen_init, Linux 3.2 to 6.12)."""
 _DOM0 = (b"ACPI: RSDP", b"IOAPIC[")
+_PV = re.compile(
+    rb"(?:paravirtualized kernel|Booting kernel) on Xen(?! HVM| PVH| with PVH)"
+    rb"|Hypervisor detected: Xen PV(?!H)"
+)
+"""HVM and PVH guests name themselves in the same lines; they have no p2m of their own."""
 
 
 class Boot(NamedTuple):
@@ -80,10 +83,7 @@ def read(text: Text, boot: int | None) -> Reading:
     head = min(chosen.end, chosen.start + HEAD)
     data = text.data[chosen.start : head]
     pci = read_pci(text, chosen.start, chosen.end)
-    is_pv = any(m.source is MapSource.DOM0_FINAL for m in maps) or any(
-        not any(other in line.text for other in _NOT_PV)
-        for line in text.lines_with(*_ON_XEN, start=chosen.start, end=head)
-    )
+    is_pv = bool(_PV.search(data)) or any(m.source is MapSource.DOM0_FINAL for m in maps)
     known = chosen.release is not None or b"max_arch_pfn" in data
     observed = read_setup(text, chosen.start, head, chosen.release) if is_pv else None
     limit = _mem_limit(text, chosen.start, head)
