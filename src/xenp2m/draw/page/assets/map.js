@@ -207,7 +207,7 @@ class AddressMap {
     this.layers.forEach((layer, index) => {
       for (const { kind, x, width } of visibleBands(layer.bands, this.smallScale)) {
         const y = index * (SMALL_LANE + 1);
-        this.smallLanes.append(svg("rect", { x, y, width, height: SMALL_LANE, class: `small-${KIND_CLASSES[kind]}` }));
+        this.smallLanes.append(svg("rect", { x, y, width, height: SMALL_LANE, fill: `url(#kind-${KIND_CLASSES[kind]})` }));
       }
     });
     this.small.setAttribute("width", this.fullWidth);
