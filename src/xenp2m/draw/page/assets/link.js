@@ -3,10 +3,12 @@
 const SETTLE_MS = 200;
 
 class Link {
-  // `start` shows what the page shows when its address names no place.
-  constructor(map, entries, start) {
+  // `start` shows what the page shows when its address names no place; `onFollow` hears of the frame that an
+  // address names and the page has not, null where there is none.
+  constructor(map, entries, { start, onFollow }) {
     this.map = map;
     this.start = start;
+    this.onFollow = onFollow;
     this.entries = entries;
     this.following = false;
     const { view } = map;
@@ -43,13 +45,19 @@ class Link {
   follow() {
     clearTimeout(this.timer);
     this.following = true;
-    if (!this.restore() && (location.hash === "" || !document.documentElement.classList.contains("ready"))) this.start();
+    const found = this.restore();
+    if (!found && (location.hash === "" || !document.documentElement.classList.contains("ready"))) this.start();
+    this.onFollow(found ? null : this.asked.get("pfn"));
     this.following = false;
+  }
+
+  get asked() {
+    return new URLSearchParams(location.hash.slice(1));
   }
 
   restore() {
     const { view, layers } = this.map;
-    const asked = new URLSearchParams(location.hash.slice(1));
+    const { asked } = this;
     const number = (name) => {
       const text = asked.get(name) ?? "";
       return /^(0x[0-9a-f]{1,13}|\d{1,15})$/i.test(text) ? Number(text) : null;

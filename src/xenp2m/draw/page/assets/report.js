@@ -52,9 +52,6 @@ function startTables(goTo) {
     byId("map").scrollIntoView({ block: "nearest" });
     if (event.detail === 0) document.querySelector(".plot").focus();
   });
-  byId("only-differing")?.addEventListener("change", (event) => {
-    byId("regions").classList.toggle("only-differing", event.target.checked);
-  });
 }
 
 async function startReport() {
@@ -92,7 +89,7 @@ async function startReport() {
     byId("entries").scrollIntoView({ block: "nearest" });
   };
   new Gestures(map, { onOpen: openEntries });
-  new Search(map, { goTo });
+  const search = new Search(map, { goTo });
   startTools(map);
   startTables(goTo);
   const start = () => {
@@ -101,7 +98,8 @@ async function startReport() {
     view.set(0, view.top);
     view.lookAt(first, 0);
   };
-  const link = new Link(map, entries, start);
+  const onFollow = (lost) => (lost === null ? search.say("") : search.fail(`pfn:${lost}`));
+  const link = new Link(map, entries, { start, onFollow });
   addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, textarea")) return;
     event.preventDefault();

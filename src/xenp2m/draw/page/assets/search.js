@@ -1,6 +1,7 @@
 // The search: an address, a frame, a PCI function or BAR, the code of a finding.
 
 const SEARCH_HINT = "an address (0x21fff000000, 64G), a frame (pfn:0x100), a BAR (82:00.0, 82:00.0/2) or a finding (XP103)";
+const LONGEST_SAID = 40;
 const BDF = /^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])(?:\/(\d+))?$/i;
 
 class Search {
@@ -27,23 +28,46 @@ class Search {
   find(text) {
     const asked = text.trim();
     const places = this.placesOf(asked);
-    this.form.classList.toggle("failed", places.length === 0);
     if (places.length === 0) {
-      this.answer.textContent = asked === "" ? "" : this.failure(asked);
+      if (asked === "") this.say("");
+      else this.fail(asked);
       return;
     }
     const again = asked === this.last.text ? (this.last.index + 1) % places.length : 0;
     this.last = { text: asked, index: again };
     const { pfn, pages, name, row } = places[again];
-    this.answer.textContent = places.length > 1 ? `${name}: ${again + 1} of ${places.length}, Enter for the next` : name;
+    this.say(places.length > 1 ? `${name}: ${again + 1} of ${places.length}, Enter for the next` : name);
     if (row !== undefined) markRow(row);
     if (pfn !== null) this.goTo(pfn, pages);
+  }
+
+  say(text, failed = false) {
+    this.form.classList.toggle("failed", failed);
+    this.answer.textContent = text;
+  }
+
+  fail(asked) {
+    this.say(this.failure(asked), true);
   }
 
   failure(asked) {
     if (BDF.test(asked)) return "No such BAR here.";
     if (/^XP\d+$/i.test(asked)) return "No such finding here.";
-    return `Not found. Ask for ${SEARCH_HINT}.`;
+    const what = asked.length > LONGEST_SAID ? `${asked.slice(0, LONGEST_SAID)}…` : asked;
+    const pfn = this.frameOf(asked);
+    if (pfn !== null && !this.has(pfn)) return `Not here: ${what}. This page ends at ${sizeOf(this.map.view.top)}.`;
+    return `Not found: ${what}. Ask for ${SEARCH_HINT}.`;
+  }
+
+  // The frame that is asked for by its number or its address, wherever it is; null for anything else.
+  frameOf(asked) {
+    const frame = /^(?:pfn|frame)[:\s]\s*(.+)$/i.exec(asked);
+    const value = parseSize(frame === null ? asked : frame[1]);
+    return frame === null && value !== null ? value >> PAGE_SHIFT : value;
+  }
+
+  has(pfn) {
+    return pfn < BigInt(this.map.view.top);
   }
 
   // [{pfn, pages, name, row?}] for what is asked; pfn null for a finding without a place.
@@ -51,11 +75,8 @@ class Search {
     const bdf = BDF.exec(asked);
     if (bdf !== null) return this.barsOf(bdf);
     if (/^[A-Z]{2}\d+$/i.test(asked)) return this.findingsOf(asked.toUpperCase());
-    const frame = /^(?:pfn|frame)[:\s]\s*(.+)$/i.exec(asked);
-    const value = parseSize(frame === null ? asked : frame[1]);
-    if (value === null) return [];
-    const pfn = frame === null ? value >> PAGE_SHIFT : value;
-    if (pfn >= BigInt(this.map.view.top)) return [];
+    const pfn = this.frameOf(asked);
+    if (pfn === null || !this.has(pfn)) return [];
     return [{ pfn: Number(pfn), pages: 1, name: `frame ${hex(pfn)}` }];
   }
 
