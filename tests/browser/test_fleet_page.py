@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from browser.conftest import Open
-from browser.test_report import HOSTILE
+from browser.test_report import BROKEN_WORDS, HOSTILE
 from draw.page.fleets import fleet_page, records
 
-WIDTHS = (400, 900, 1600)
+WIDTHS = (360, 900, 1600)
 SCHEMES = ("light", "dark")
 T7610 = "a1e81a7903a5"
 
@@ -59,8 +59,10 @@ def test_it_opens_without_a_complaint_and_nothing_sticks_out(
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     assert dark == (scheme == "dark")
+    assert page.evaluate(BROKEN_WORDS, ".findings") == []
     page.locator("#list button.open").nth(3).click()
     opened(page)
+    assert page.evaluate(BROKEN_WORDS, "dialog h2") == []
     assert page.evaluate(
         "(() => { const box = document.querySelector('dialog'); "
         "return box.scrollWidth <= box.clientWidth; })()"
@@ -248,7 +250,19 @@ def test_it_prints(open_page: Open, catalogue: Path) -> None:
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator("#filter").is_hidden()
+    page.set_viewport_size({"width": 794, "height": 1123})
+    assert page.locator(".scrolled:has(#list)").evaluate("(part) => part.scrollWidth <= part.clientWidth")
     assert len(page.pdf()) > 10_000
+
+
+def test_without_scripts_the_figures_are_there_and_no_dead_controls(
+    browser: Browser, catalogue: Path
+) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(catalogue.as_uri())
+        assert page.locator(".findings tbody tr").count() > 5
+        assert page.locator("select:visible, input:visible").count() == 0
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

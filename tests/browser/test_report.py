@@ -22,9 +22,9 @@ from xenp2m.rules import rules_for
 from xenp2m.runs import Ambiguous, Run, RunMap
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
-WIDTHS = (400, 900, 1600)
+WIDTHS = (360, 900, 1600)
 SCHEMES = ("light", "dark")
 HOLE_PFN = HOLE >> 12
 HIGH_PFN = HIGH >> 12
@@ -40,6 +40,36 @@ OVERLAPS = """() => {
     if (across > 1 && down > 3) found.push(`${one.text} / ${two.text}`);
   }));
   return found;
+}"""
+
+
+BROKEN_WORDS = """(selector) => {
+  const found = [];
+  for (const part of document.querySelectorAll(selector)) {
+    const walker = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      for (const { 0: word, index } of walker.currentNode.data.matchAll(/[\\w:./]+/g)) {
+        const range = document.createRange();
+        range.setStart(walker.currentNode, index);
+        range.setEnd(walker.currentNode, index + word.length);
+        if (new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size > 1) found.push(word);
+      }
+    }
+  }
+  return found;
+}"""
+"""Words on more than one line."""
+
+CONTRAST = """([text, ground]) => {
+  const luminance = (colour) => {
+    const parts = colour.match(/\\d+/g).slice(0, 3).map((part) => part / 255);
+    const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    const [red, green, blue] = parts.map(linear);
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const fill = (selector) => luminance(getComputedStyle(document.querySelector(selector)).fill);
+  const [dark, light] = [fill(text), fill(ground)].sort((one, two) => one - two);
+  return (light + 0.05) / (dark + 0.05);
 }"""
 
 
@@ -87,6 +117,33 @@ def test_it_opens_without_a_complaint_and_nothing_sticks_out(
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     assert dark == (scheme == "dark")
     assert page.evaluate(OVERLAPS) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_tables_break_no_word(open_page: Open, report: Path, width: int) -> None:
+    page = open_page(report, width=width)
+    assert page.evaluate(BROKEN_WORDS, ".findings .go, .findings td, .bars th, .bars td, .regions td") == []
+    findings = page.locator(".scrolled:has(.findings)")
+    assert findings.evaluate("(part) => part.scrollWidth <= part.clientWidth")
+
+
+def test_the_small_map_has_the_patterns_of_the_large_one(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    fills = "(parts) => new Set(parts.map((part) => part.getAttribute('fill'))).size"
+    patterns: list[str] = page.eval_on_selector_all(
+        ".picture pattern", "(all) => all.map(({ id }) => `url(#${id})`)"
+    )
+    small: list[str] = page.eval_on_selector_all(
+        ".small-map rect:not(.window)", "(parts) => parts.map((part) => part.getAttribute('fill'))"
+    )
+    assert set(small) <= set(patterns)
+    assert len(set(small)) == page.eval_on_selector_all(".band", fills) == 3
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_names_on_the_e820_can_be_read(open_page: Open, report: Path, scheme: str) -> None:
+    page = open_page(report, scheme=scheme)
+    assert page.evaluate(CONTRAST, [".on-host-ram", ".host-ram"]) >= 4.5
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -215,6 +272,8 @@ def test_search_goes_round_and_says_what_it_does_not_find(open_page: Open, repor
     for asked in ("bogus", "99:00.0", "XP999", "0x" + "f" * 30, "-1"):
         assert "No" in search(page, asked)
         assert frame_of(page) == HIGH_PFN + 0x2000
+    for asked in ("16T", "pfn:0x100000000"):
+        assert search(page, asked) == f"Not here: {asked}. This page ends at 16 TiB."
 
 
 def test_a_link_leads_to_the_place_and_back_goes_back(open_page: Open, report: Path) -> None:
@@ -240,6 +299,17 @@ def test_a_link_leads_to_the_place_and_back_goes_back(open_page: Open, report: P
 def test_a_broken_link_does_no_harm(open_page: Open, report: Path, fragment: str) -> None:
     page = open_page(report, fragment)
     assert frame_of(page) in (HIGH_PFN, 1)
+
+
+@pytest.mark.parametrize("text", ["", "0xfffffffffffffffff", "-5", "<b>", "0x100000000"])
+def test_a_link_to_a_frame_that_is_not_here_says_so(open_page: Open, report: Path, text: str) -> None:
+    page = open_page(report, f"#pfn={text}")
+    answer = page.locator("#search-answer")
+    assert f": pfn:{text}." in answer.inner_text()
+    page.evaluate(f"location.hash = '#pfn={HOLE_PFN:#x}'")
+    page.wait_for_timeout(200)
+    assert frame_of(page) == HOLE_PFN
+    assert answer.inner_text() == ""
 
 
 def test_with_the_keyboard_alone(open_page: Open, report: Path) -> None:
@@ -289,6 +359,13 @@ def test_hovering_tells_of_a_frame_and_leaves_the_chosen_one(open_page: Open, re
     page.mouse.move(box["x"] + 120, box["y"] - 60)
     page.wait_for_timeout(150)
     assert hex(HIGH_PFN) in page.locator("#frame-title").inner_text()
+
+
+def test_what_is_said_of_a_frame_has_spaces_between_its_parts(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    assert page.locator("#frame-title").text_content() == f"frame {HIGH_PFN:#x} at {HIGH:#x} 3.5 TiB"
+    for source in page.locator(".layers-of-frame cite, .steps cite").all():
+        assert source.evaluate("(source) => source.previousSibling.data").endswith(" ")
 
 
 def test_a_missing_frame_has_no_machine_frame_anywhere(open_page: Open, report: Path) -> None:
@@ -361,7 +438,25 @@ def test_it_prints_in_light_colours_without_controls(open_page: Open, report: Pa
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator("#search").is_hidden()
+    assert page.locator(".small-map").is_hidden()
     assert len(page.pdf()) > 10_000
+
+
+def test_the_chosen_way_is_seen_in_forced_colours(open_page: Open, report: Path) -> None:
+    page = open_page(report, forced_colors="active")
+    outline = "(button) => getComputedStyle(button).outlineStyle"
+    assert page.locator(".ways [aria-pressed=true]").evaluate(outline) == "solid"
+    assert page.locator(".ways [aria-pressed=false]").first.evaluate(outline) == "none"
+
+
+def test_ranges_that_differ_are_chosen_without_scripts(browser: Browser, report: Path) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(report.as_uri())
+        assert page.locator("#search").is_hidden()
+        before = page.locator(".regions tbody tr:visible").count()
+        page.check("#only-differing")
+        assert 0 < page.locator(".regions tbody tr:visible").count() < before
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -26,8 +26,8 @@ class Readout {
     put(
       this.title,
       html("span", { class: "code" }, `frame ${hex(pfn)}`),
-      html("span", { class: "at" }, `at ${addressOf(pfn)}`),
-      pfn > 0 ? html("span", { class: "at" }, sizeOf(pfn)) : null,
+      html("span", { class: "at" }, ` at ${addressOf(pfn)}`),
+      pfn > 0 ? html("span", { class: "at" }, ` ${sizeOf(pfn)}`) : null,
     );
     const bars = barsAt(map.bars, pfn);
     this.facts.replaceChildren(
@@ -73,7 +73,7 @@ class Readout {
         this.map.words[kind],
       ),
       html("td", { class: "code mfn" }, mfn === null ? this.withoutMfn(layer, kind) : `mfn ${hex(mfn)}`),
-      html("td", { class: "rule" }, rule, source === "" ? null : html("cite", {}, source)),
+      html("td", { class: "rule" }, ...withSource(rule, source)),
     );
   }
 
@@ -85,5 +85,9 @@ class Readout {
 }
 
 function stepItem([text, source]) {
-  return html("li", {}, text, source === "" ? null : html("cite", {}, source));
+  return html("li", {}, ...withSource(text, source));
+}
+
+function withSource(text, source) {
+  return source === "" ? [text] : [text, " ", html("cite", {}, source)];
 }
