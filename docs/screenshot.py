@@ -26,7 +26,7 @@ def main() -> None:
     capture = lookup(MACHINE).capture
     console = Console(
         record=True,
-        width=104,
+        width=116,
         force_terminal=True,
         color_system="truecolor",
         file=io.StringIO(),
