@@ -52,6 +52,18 @@ def test_zooming_keeps_the_cursor_in_the_window(viewer: Viewer) -> None:
     assert viewer.window.span == viewer.end
 
 
+def test_a_search_past_the_end_stays_and_says_so(viewer: Viewer) -> None:
+    viewer.search("pfn:0x100")
+    before = viewer.cursor, viewer.window
+    for text in (hex(viewer.end << 12), f"pfn:{viewer.end:#x}", "16P"):
+        viewer.message = ""
+        viewer.search(text)
+        assert (viewer.cursor, viewer.window) == before
+        assert viewer.message == f"not here: {text}; what is shown ends at {viewer.end << 12:#x}"
+    viewer.search(f"pfn:{viewer.end - 1:#x}")
+    assert viewer.cursor == viewer.end - 1
+
+
 def test_half_a_window_and_the_ends(viewer: Viewer) -> None:
     viewer.zoom(closer=True)
     start = viewer.window.span // 2

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from xenp2m.draw.palette import BAD, DIM
 from xenp2m.errors import Xenp2mError
+from xenp2m.units import PAGE_SHIFT
 from xenp2m.view import rows
 from xenp2m.view.compared import Compared
 from xenp2m.view.scene import Layer, Place, Row, Rows, Scene
@@ -186,9 +187,14 @@ class Viewer:
         self._searched = text
         try:
             findings = self.layer.findings() if is_code(text) else ()
-            self.go(search(text, self.layer, self.cursor, findings, back=back))
+            place = search(text, self.layer, self.cursor, findings, back=back)
         except Xenp2mError as error:
             self.message = str(error)
+            return
+        if place.start < self.end:
+            self.go(place)
+        else:
+            self.message = f"not here: {text.strip()}; what is shown ends at {self.end << PAGE_SHIFT:#x}"
 
     def next(self, *, back: bool = False) -> None:
         """Go to the next difference while layers are compared, else to the next hit of the search."""
