@@ -144,6 +144,9 @@ def test_what_a_lost_process_writes_later_does_not_count(source: Path, whole: Pa
     process = hold(source, fleet, parts=2, together=PARTS)
     process.kill()
     process.wait()
+    for folder in ("parts", "tables"):
+        (fleet / folder).mkdir(exist_ok=True)
+        (fleet / folder / ".xenp2m-unfinished").write_bytes(b"half")
     store = LocalStore(fleet)
     before = read_manifest(store)
     assert before is not None
@@ -159,3 +162,4 @@ def test_what_a_lost_process_writes_later_does_not_count(source: Path, whole: Pa
     assert differences(fleet, whole) == {}
     assert run_fleet(fleet, source).kept == MACHINES
     assert not list((fleet / "parts").iterdir())
+    assert not list((fleet / "tables").glob(".*"))

@@ -131,6 +131,7 @@ def command(
 
 def _wanted(frames: Sequence[str], ranges: Sequence[str]) -> list[Wanted]:
     from xenp2m.check.inspected import Wanted
+    from xenp2m.runs import END_OF_FRAMES
     from xenp2m.units import parse_frame, parse_size, pfn_down, pfn_up
 
     found = []

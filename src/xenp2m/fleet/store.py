@@ -106,11 +106,9 @@ class LocalStore:
             yield file
 
     def names(self, folder: str) -> list[str]:
-        """Return the names of the files in a folder, sorted."""
+        """Return the names of the files in a folder, sorted, and what a killed process left unfinished."""
         place = self.path / folder
-        if not place.is_dir():
-            return []
-        return sorted(f"{folder}/{each.name}" for each in place.iterdir() if not each.name.startswith("."))
+        return sorted(f"{folder}/{each.name}" for each in place.iterdir()) if place.is_dir() else []
 
     def remove(self, name: str) -> None:
         """Remove a file; it may be gone already."""
