@@ -54,6 +54,16 @@ def test_nothing_is_cut_at_any_width() -> None:
         assert max(map(len, lines)) <= width
 
 
+def test_names_are_whole_at_any_width() -> None:
+    table = FittedTable()
+    table.add_column("BAR")
+    table.add_column("3.15", overflow="fold")
+    table.add_column("series", overflow="fold")
+    table.add_row("0000:82:00.0/0", "does not map: io_remap_pfn_range, /dev/mem", "maps")
+    for width in range(24, 100):
+        assert "io_remap_pfn_range," in " ".join(printed(table, width)).split(), width
+
+
 def test_a_column_of_a_set_width_counts_with_it() -> None:
     table = FittedTable()
     table.add_column("view", width=30, overflow="fold")

@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 _LEAST = 16
+_LONG_WORD = 32
 _GAP = 2
 
 
@@ -43,8 +44,9 @@ class Packed:
 class FittedTable(Table):
     """A table without lines whose columns keep their width, but for those that fold.
 
-    Where they do not all fit, with 16 columns for each that folds, a row is a paragraph: the first column and
-    those that keep their width in its first lines, the others below, with their headings.
+    Where they do not all fit, with 16 columns for each that folds, or as many as its longest word has (32 at
+    most), a row is a paragraph: the first column and those that keep their width in its first lines, the
+    others below, with their headings.
     """
 
     def __init__(self, title: str | None = None, *, show_header: bool = True) -> None:
@@ -53,6 +55,7 @@ class FittedTable(Table):
             title_justify="left",
             box=None,
             padding=(0, _GAP, 0, 0),
+            pad_edge=False,
             header_style="bold",
             show_header=show_header,
         )
@@ -68,8 +71,11 @@ class FittedTable(Table):
         needed = 0
         for column in self.columns:
             cells = [*([column.header] if self.show_header else []), *column.cells]
-            width = max((Measurement.get(console, wide, cell).maximum for cell in cells), default=0)
-            needed += column.width or (min(width, _LEAST) if _folds(column) else width)
+            sizes = [Measurement.get(console, wide, cell) for cell in cells]
+            width = max((size.maximum for size in sizes), default=0)
+            word = max((size.minimum for size in sizes), default=0)
+            folded = max(min(width, _LEAST), min(word, _LONG_WORD))
+            needed += column.width or (folded if _folds(column) else width)
         return needed + _GAP * (len(self.columns) - 1) <= options.max_width
 
     def _paragraphs(self) -> Iterator[RenderableType]:
