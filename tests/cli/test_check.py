@@ -48,7 +48,7 @@ def test_the_default_is_the_capture_s_own_kernel() -> None:
 def test_notes_are_counted_and_shown_when_asked_for() -> None:
     usual = run("check", EXAMPLE, "--kernel", "3.15")
     assert "XP402" not in usual.out
-    assert "not shown: 1 note (--severity info)" in usual.out
+    assert "not shown: 2 notes (--severity info)" in usual.out
     assert "XP402" in run("check", EXAMPLE, "--kernel", "3.15", "--severity", "info").out
     assert "XP402" in run("check", EXAMPLE, "--kernel", "3.15", "--select", "XP402").out
     assert "XP102" not in run("check", EXAMPLE, "--kernel", "3.15", "--severity", "error").out
