@@ -128,6 +128,20 @@ def test_a_shared_page_cannot_be_made_1_to_1() -> None:
         linear.set_phys_range_identity(16, 20)
 
 
+@given(st.sampled_from(KERNELS), frames, st.integers(1, SIZE))
+def test_whole_leaves_change_at_once_as_they_do_frame_by_frame(rules: Rules, start: int, pages: int) -> None:
+    at_once, one_by_one = _list(rules), _list(rules)
+    end = min(start + pages, SIZE)
+    for linear in (at_once, one_by_one):
+        linear.vmalloc_tree()
+    at_once.set_range(start, end, TINY.invalid)
+    for pfn in range(start, end):
+        one_by_one.set(pfn, TINY.invalid)
+    assert list_pages(at_once) == list_pages(one_by_one)
+    assert at_once.last_pfn == one_by_one.last_pfn
+    assert at_once.to_runs() == one_by_one.to_runs()
+
+
 def test_the_last_pfn_that_tools_are_told() -> None:
     told = {}
     for name in ("3.19", "4.4", "6.1"):

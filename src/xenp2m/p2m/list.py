@@ -304,7 +304,8 @@ class LinearList(PagedP2m):
         self._count_changes(slots.stop - slots.start)
         self._table[slots] = BLANK
         self.changed()
-        self._extend_last(slots.stop * entries - 1)
+        # Each leaf is allocated for its first frame; the others find it there.
+        self._extend_last((slots.stop - 1) * entries)
         return True
 
     # The area
