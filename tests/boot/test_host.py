@@ -19,6 +19,20 @@ MACHINE = Machine(e820=HOST, e820_source=MapSource.XEN, nr_pages=1000, max_reser
 IO_APIC = E820Entry(0xFEC00000, 0xFEC01000, RESERVED)
 
 
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ("50%", "dom0_mem=50%"),
+        ("-1G", "dom0_mem=-1G"),
+        ("max:2G", "what Xen gives it without dom0_mem="),
+        ("0", "what Xen gives it without dom0_mem="),
+    ],
+)
+def test_why_dom0_starts_with_so_much(asked: str, why: str) -> None:
+    _, assumptions = dom0_config(MACHINE, dom0_mem=MemorySpec.parse(asked))
+    assert [item.why for item in assumptions if item.what.startswith("dom0 starts")] == [why]
+
+
 def test_what_xen_keeps_is_reserved_in_the_gaps() -> None:
     entries, assumptions = host_map(MACHINE)
     assert set(entries) - set(HOST) == {IO_APIC}

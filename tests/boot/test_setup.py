@@ -11,6 +11,7 @@ from boot.test_frames import END, changes
 from xenp2m.boot.conflicts import find_free
 from xenp2m.boot.e820 import RAM, Range, sanitise
 from xenp2m.boot.frames import FRESH, IDENTITY, MISSING, Frames
+from xenp2m.boot.remap import move_by_leaf
 from xenp2m.boot.setup import BootStopsError, Setup
 from xenp2m.rules import rules_for
 from xenp2m.units import PAGE_SIZE
@@ -74,6 +75,13 @@ def test_the_boot_stops_where_frames_are_asked_for_past_the_tree() -> None:
     setup = _setup(END - 2, [], None)
     with pytest.raises(BootStopsError, match="BUG_ON"):
         setup.populate(END - 2, END + 2)
+
+
+def test_the_boot_stops_where_frames_move_past_the_tree() -> None:
+    setup = _setup(END - 8, [], None)
+    assert move_by_leaf(setup, 0, 4, END - 4) == 4
+    with pytest.raises(BootStopsError, match="BUG_ON"):
+        move_by_leaf(setup, 4, 4, END - 3)
 
 
 @given(

@@ -213,6 +213,7 @@ def test_only_a_64_bit_list_is_revectored_and_only_once() -> None:
     assert [tree.revector(), tree.revector()] == [True, False]
     assert (tree_pages(tree).leaf_grafted, tree_pages(tree).leaf_revectored) == (0, 8)
     assert not Tree.build(rules_for("3.16"), X86_32, 4096, [(0, 4096, 9)]).revector()
+    assert not Tree.build(rules_for("3.16"), X86_64, 4096, (), auto_translated=True).revector()
 
 
 def test_the_frame_list_of_3_18_is_in_boot_memory_and_built_late() -> None:
