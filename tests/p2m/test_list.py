@@ -134,7 +134,7 @@ def test_whole_leaves_change_at_once_as_they_do_frame_by_frame(rules: Rules, sta
     end = min(start + pages, SIZE)
     for linear in (at_once, one_by_one):
         linear.vmalloc_tree()
-    at_once.set_range(start, end, TINY.invalid)
+    assert at_once.set_range(start, end, TINY.invalid) == end - start
     for pfn in range(start, end):
         one_by_one.set(pfn, TINY.invalid)
     assert list_pages(at_once) == list_pages(one_by_one)
