@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from writers import containers as write
 from xenp2m.dump import PageAbsent, open_dump
 from xenp2m.dump.memory import read_page
-from xenp2m.errors import UsageError
+from xenp2m.errors import MissingFactError, UsageError
 
 HELD = [3, 4, 5, 9, 40, 41, 600]
 
@@ -54,6 +54,8 @@ def test_pages(tmp_path: Path, form: str) -> None:
         assert (words == (held[mfn] if present else 0)).all()
     with pytest.raises(PageAbsent, match="0x6"):
         read_page(dump.memory, 6)
+    with pytest.raises(MissingFactError):
+        dump.memory.read_guest_pages(asked)
 
 
 @given(asked=st.lists(st.integers(0, 700), max_size=30))

@@ -85,6 +85,7 @@ def test_memory_and_page_tables(tmp_path: Path) -> None:
     assert pages.present.tolist() == [True, False]
     assert (pages.words[0] == guest.pages[guest.cr3]).all()
     assert PageTables(found.memory, guest.cr3).translate(guest.p2m_vaddr).mfn is not None
+    assert found.memory.read_guest_pages(np.array([150, 300], np.uint64)).present.tolist() == [False, True]
 
 
 @pytest.mark.parametrize(

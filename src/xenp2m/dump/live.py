@@ -41,6 +41,7 @@ class LiveMemory:
         """Take the address at which the kernel maps guest frame 0, and the map of its RAM."""
         self._kcore = kcore
         self._base = base
+        self._map = known
         self._ram = FrameSet(known, Kind.RAM)
 
     @property
@@ -54,7 +55,14 @@ class LiveMemory:
 
     def read_pages(self, mfns: Frames) -> Pages:
         """Read pages by machine frame."""
-        pfns = self._ram.pfns(mfns)
+        return self._read(self._ram.pfns(mfns))
+
+    def read_guest_pages(self, pfns: Frames) -> Pages:
+        """Read pages by guest frame."""
+        kinds, _ = self._map.lookup(pfns)
+        return self._read(np.where(kinds == Kind.RAM, pfns, np.uint64(NO_PFN)))
+
+    def _read(self, pfns: Frames) -> Pages:
         result = absent(len(pfns))
         wanted = np.flatnonzero(pfns != np.uint64(NO_PFN))
         breaks = np.flatnonzero(np.diff(pfns[wanted]) != 1) + 1

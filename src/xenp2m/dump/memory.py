@@ -55,6 +55,12 @@ class Memory(Protocol):
     def read_pages(self, mfns: Frames) -> Pages:
         """Read pages by machine frame."""
 
+    def read_guest_pages(self, pfns: Frames) -> Pages:
+        """Read pages by guest frame, as far as the container itself knows the guest's frames.
+
+        Raises MissingFactError when it knows none (a whole host: ask a domain's map first).
+        """
+
 
 class Image:
     """A mapped file.  Reads are checked against its size, and copy nothing where the layout allows."""
@@ -165,6 +171,10 @@ class ExtentMemory:
         present = (index >= 0) & (mfns < self._ends[index])
         within = np.where(present, mfns - self._starts[index], np.uint64(0)).astype(np.int64)
         return masked_gather(self._image, self._offsets[index] + (within << PAGE_SHIFT), present)
+
+    def read_guest_pages(self, pfns: Frames) -> Pages:
+        """Refuse: a whole host has many guests."""
+        raise MissingFactError("this dump has no guest frames of its own", where=self._image.name)
 
 
 def absent(count: int) -> Pages:

@@ -53,14 +53,16 @@ class _Index:
 
 
 class CoreMemory:
-    """The pages of one guest, by machine frame."""
+    """The pages of one guest, by machine frame and by guest frame."""
 
-    def __init__(self, image: Image, offset: int, mfns: Frames) -> None:
-        """Take the file offset of page 0, and the machine frame of each page."""
+    def __init__(self, image: Image, offset: int, pfns: Frames, mfns: Frames | None) -> None:
+        """Take the file offset of page 0 and the two columns (``mfns`` None: HVM, known by guest frame)."""
         self._image = image
         self._offset = offset
-        self._mfns = mfns
-        self._index: _Index | None = None
+        self._pfns = pfns
+        self._mfns = pfns if mfns is None else mfns
+        self._by_pfn: _Index | None = None
+        self._by_mfn: _Index | None = None
         self._ranges: Frames | None = None
 
     @property
@@ -77,11 +79,20 @@ class CoreMemory:
 
     def read_pages(self, mfns: Frames) -> Pages:
         """Read pages by machine frame."""
-        if self._index is None:
-            self._index = _Index(self._mfns)
-        rows, present = self._index.rows(mfns)
+        if self._by_mfn is None:
+            self._by_mfn = _Index(self._mfns)
+        return self._read(self._by_mfn, mfns)
+
+    def read_guest_pages(self, pfns: Frames) -> Pages:
+        """Read pages by guest frame."""
+        if self._by_pfn is None:
+            self._by_pfn = _Index(self._pfns)
+        return self._read(self._by_pfn, pfns)
+
+    def _read(self, index: _Index, frames: Frames) -> Pages:
+        rows, present = index.rows(frames)
         if not bool(present.any()):
-            return absent(len(mfns))
+            return absent(len(frames))
         return masked_gather(self._image, self._offset + (rows << PAGE_SHIFT), present)
 
 
@@ -127,7 +138,7 @@ def open_dumpcore(elf: Elf, sections: dict[str, Section]) -> Dump:
     return Dump(
         image.name,
         f"xl dump-core ({'HVM' if hvm else 'PV'}, {arch.bits}-bit guest)",
-        CoreMemory(image, pages.offset, pfns if mfns is None else mfns),
+        CoreMemory(image, pages.offset, pfns, mfns),
         roots=core.cr3,
         core=core,
         remarks=tuple(remarks),

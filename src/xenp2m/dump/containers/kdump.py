@@ -181,6 +181,10 @@ class KdumpMemory:
             pages.present[present] = True
         return pages
 
+    def read_guest_pages(self, pfns: Frames) -> Pages:
+        """Refuse: a whole host has many guests."""
+        raise MissingFactError("this dump has no guest frames of its own", where=self._parts[0].file.name)
+
 
 def open_kdump(images: Sequence[Image]) -> Dump:
     """Open a kdump file, or all parts of a split one in any order.  Raises FormatError, UsageError."""
