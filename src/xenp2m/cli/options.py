@@ -235,6 +235,8 @@ def _bar(text: str) -> Bar:
     if match is None:
         raise click.UsageError(f"--bar {text!r} is not BDF/N=ADDRESS+SIZE, as in 3b:00.0/2=0x38000000000+32M")
     start, size = parse_size(match["start"]), parse_size(match["size"])
-    if not size or start + size > 1 << 64:
-        raise click.UsageError(f"--bar {text!r}: no such range of addresses")
+    if not size:
+        raise click.UsageError(f"--bar {text!r} has no size")
+    if start + size > 1 << 64:
+        raise click.UsageError(f"--bar {text!r} ends past the last address, 2^64")
     return Bar(parse_bdf(match["bdf"]), int(match["index"]), start, size, is_64bit=True)
