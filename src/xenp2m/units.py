@@ -63,19 +63,21 @@ def parse_size(text: str, *, default_suffix: str = "") -> int:
 
 def parse_address(text: str) -> int:
     """Parse a byte address as ``parse_size`` does; raises UsageError for one of more than 64 bits too."""
-    return _fitting(parse_size(text), "address", text)
+    return _fitting(parse_size(text), "an address", text)
 
 
 def parse_frame(text: str) -> int:
     """Parse a frame number; raises UsageError for one whose address has more than 64 bits too."""
     frame = parse_size(text)
-    _fitting(frame << PAGE_SHIFT, "frame", text)
+    _fitting(frame << PAGE_SHIFT, "a frame", text)
     return frame
 
 
 def _fitting(address: int, what: str, text: str) -> int:
     if address >> _ADDRESS_BITS:
-        raise UsageError(f"no such {what}", expected=f"at most {_ADDRESS_BITS} address bits", found=text)
+        raise UsageError(
+            f"no machine has such {what}", expected=f"at most {_ADDRESS_BITS} address bits", found=text
+        )
     return address
 
 

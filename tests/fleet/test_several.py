@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from fleet.machines import count, log_of, opened, run_fleet
+from xenp2m.capture import Capture, read_machines
 from xenp2m.capture.bundle import limits
+from xenp2m.errors import LimitError
 
 LSPCI = "00:02.0 VGA compatible controller: Some\n\tMemory at 2000000000 (64-bit, prefetchable) [size=256M]\n"
 
@@ -98,6 +100,17 @@ def test_more_archives_than_one_machine_has(tmp_path: Path) -> None:
     run_fleet(tmp_path / "fleet", tmp_path / "many.tar", kernels=["6.1"])
     assert len(names(tmp_path / "fleet")) == number
     assert names(tmp_path / "fleet", "failures") == []
+
+
+def test_more_text_than_one_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "case.tar").write_bytes(tarred(reports(5)))
+    (tmp_path / "one.tar").write_bytes(tarred({**reports(1), "case/host0/xl-dmesg.txt": "x" * 1000}))
+    monkeypatch.setattr(limits, "MAX_KEPT", 1000)
+    found = dict(read_machines(tmp_path / "case.tar"))
+    assert list(found) == [f"case/host{n}" for n in range(5)]
+    assert all(isinstance(each, Capture) for each in found.values())
+    with pytest.raises(LimitError, match="too many logs"):
+        list(read_machines(tmp_path / "one.tar"))
 
 
 def test_done_once_and_again_when_the_archive_changes(tmp_path: Path) -> None:

@@ -184,6 +184,9 @@ def _machines_in(file: IO[bytes], name: str) -> Iterator[tuple[str, Capture | Xe
             return
     except bundle.SeveralMachinesError:
         pass
+    except LimitError:  # too much for one machine
+        if not bundle.holds_several(file, name):
+            raise
     for place, contents in bundle.read_several(file, name):
         try:
             found: Capture | Xenp2mError = _captured(contents, f"{name}: {place}")[0]

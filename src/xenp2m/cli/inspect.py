@@ -132,13 +132,11 @@ def command(
 def _wanted(frames: Sequence[str], ranges: Sequence[str]) -> list[Wanted]:
     from xenp2m.check.inspected import Wanted
     from xenp2m.runs import END_OF_FRAMES
-    from xenp2m.units import parse_size, pfn_down, pfn_up
+    from xenp2m.units import parse_frame, parse_size, pfn_down, pfn_up
 
     found = []
     for text in frames:
-        frame = parse_size(text)
-        if frame >= END_OF_FRAMES:
-            raise click.UsageError(f"--find-frame {text}: no machine has such a frame")
+        frame = parse_frame(text)
         found.append(Wanted(f"frame {frame:#x}", frame, frame + 1))
     for text in ranges:
         start, plus, size = text.partition("+")

@@ -149,19 +149,15 @@ def _found(item: Item) -> Iterator[tuple[Item, Capture | None, str | None]]:
             for place, found in read_machines(path, called=shown(item.source)):
                 machine = _within(item, place) if place else item
                 try:
-                    yield machine, require_map(_whole(found)), None
+                    if isinstance(found, Xenp2mError):
+                        raise found
+                    yield machine, require_map(found), None
                 except Xenp2mError as error:
                     yield replace(machine, problem=_problem(error)), None, None
     except MemoryError:
         raise
     except Exception as error:
         yield replace(item, problem=_problem(error)), None, None
-
-
-def _whole(found: Capture | Xenp2mError) -> Capture:
-    if isinstance(found, Xenp2mError):
-        raise found
-    return found
 
 
 def _within(item: Item, place: str) -> Item:

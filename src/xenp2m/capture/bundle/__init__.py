@@ -7,7 +7,7 @@ Nothing is unpacked to disk.  Links are not followed, names are only compared, a
 from xenp2m.capture.bundle.contents import Alternatives, Contents, read_archive
 from xenp2m.capture.bundle.folder import files_to_read, read_folder
 from xenp2m.capture.bundle.kinds import SeveralMachinesError
-from xenp2m.capture.bundle.several import read_several
+from xenp2m.capture.bundle.several import holds_several, read_several
 from xenp2m.capture.bundle.walk import HEAD, is_bundle
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Contents",
     "SeveralMachinesError",
     "files_to_read",
+    "holds_several",
     "is_bundle",
     "read_archive",
     "read_folder",

@@ -29,7 +29,7 @@ def read_several(file: IO[bytes], name: str) -> Iterator[tuple[str, Contents]]:
     something could not be read, LimitError past a limit.
     """
     members = passage(file)
-    hits = [hit for member in members(_walk(name)) for hit in classify(member.path)]
+    hits = _hits(members, name)
     try:
         by_name = choose(hits, name) is not None
     except SeveralMachinesError:
@@ -37,6 +37,19 @@ def read_several(file: IO[bytes], name: str) -> Iterator[tuple[str, Contents]]:
         return
     if not by_name:
         yield from _texts(members, name)
+
+
+def holds_several(file: IO[bytes], name: str) -> bool:
+    """Whether an archive holds reports of several machines, by the names in it."""
+    try:
+        choose(_hits(passage(file), name), name)
+    except SeveralMachinesError:
+        return True
+    return False
+
+
+def _hits(members: Members, name: str) -> list[Hit]:
+    return [hit for member in members(_walk(name)) for hit in classify(member.path)]
 
 
 def _walk(name: str) -> Walk:
